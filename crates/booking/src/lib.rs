@@ -1,0 +1,1 @@
+//! Reservations, seat states and payment tokens.

@@ -1,0 +1,1 @@
+//! Concerts, schedules, venues, seat layouts and prices.

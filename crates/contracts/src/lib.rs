@@ -1,0 +1,1 @@
+//! The gRPC contracts of all Frontrow services, generated from proto/.

@@ -1,0 +1,1 @@
+//! Consumes expiry messages and has booking expire what is due.

@@ -1,0 +1,1 @@
+//! Private Postgres, Redis and RabbitMQ servers for a developer's machine and for tests.

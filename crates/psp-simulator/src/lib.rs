@@ -1,0 +1,1 @@
+//! A stand-in for the payment provider, speaking its real HTTP API.

@@ -1,0 +1,1 @@
+//! The signed token that holds a place in a waiting room.

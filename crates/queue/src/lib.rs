@@ -1,0 +1,1 @@
+//! Waiting rooms, queue tokens and visits.

@@ -1,0 +1,1 @@
+//! What every Frontrow service does alike: configuration, telemetry, health, gRPC, drain.

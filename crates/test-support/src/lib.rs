@@ -1,0 +1,1 @@
+//! Stores, clock, services and builders for tests.

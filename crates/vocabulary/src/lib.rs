@@ -1,0 +1,1 @@
+//! Typed ids, money and the words that all Frontrow services share.
