@@ -1,1 +1,29 @@
-//! Private Postgres, Redis and RabbitMQ servers for a developer's machine and for tests.
+//! Private Postgres, Redis and RabbitMQ servers for a developer's machine and for tests, and the system's own services
+//! on top of them.
+//!
+//! - [`Home`]: a folder with the data of one set of servers; remembers ports, secrets and every process started.
+//! - [`PrivateServer`]: one server of our own, that a test may stop, kill, freeze and start again.
+//!
+//! Everything listens on 127.0.0.1 alone, never on a standard port; nothing that somebody else runs is ever stopped.
+//! Linux only: the identity of a process is read from `/proc`.
+
+mod account;
+mod error;
+mod guardian;
+mod home;
+mod kind;
+mod ledger;
+mod ports;
+mod postgres;
+mod proc;
+mod process;
+mod programs;
+mod rabbitmq;
+mod redis;
+mod secrets;
+mod server;
+
+pub use error::{Error, Result};
+pub use home::Home;
+pub use kind::Kind;
+pub use server::{Durability, PrivateServer};

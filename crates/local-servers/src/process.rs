@@ -1,0 +1,181 @@
+//! One process that we started: recorded, watched, logged to a file, stopped in bounded time.
+
+use std::fs::{self, OpenOptions};
+use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::error::{Doing, Result};
+use crate::home::Home;
+use crate::proc::ProcessId;
+
+/// A log beyond this size is put aside (`.1`) when the next process begins to write it.
+const LOG_BYTES: u64 = 32 * 1024 * 1024;
+
+/// How much of a log an error shows.
+const TAIL_LINES: usize = 25;
+const TAIL_BYTES: u64 = 16 * 1024;
+
+/// Killed, with all below it, when dropped.
+#[derive(Debug)]
+pub(crate) struct Process {
+    home: Home,
+    child: Child,
+    id: ProcessId,
+    log: PathBuf,
+    log_start: u64,
+    ended: Option<ExitStatus>,
+}
+
+impl Process {
+    /// Starts the command in its own process group, without stdin, its output appended to `log`.
+    pub(crate) fn spawn(
+        home: &Home,
+        what: &str,
+        mut command: Command,
+        log: PathBuf,
+        stop: Signal,
+    ) -> Result<Process> {
+        let action = || format!("write {}", log.display());
+        if fs::metadata(&log).is_ok_and(|meta| meta.len() > LOG_BYTES) {
+            fs::rename(&log, log.with_added_extension("1")).doing(action)?;
+        }
+        let output = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .doing(action)?;
+        let log_start = output.metadata().doing(action)?.len();
+        let errors = output.try_clone().doing(action)?;
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(output)
+            .stderr(errors)
+            // Out of reach of a terminal's Ctrl-C: whoever started it also stops it.
+            .process_group(0)
+            .spawn()
+            .doing(|| format!("start {}", Path::new(command.get_program()).display()))?;
+        let Some(id) = ProcessId::of(child.id().cast_signed()) else {
+            let _ = child.kill();
+            let _ = child.wait();
+            return Err(std::io::Error::other("/proc does not show it (is this Linux?)"))
+                .doing(|| format!("identify the process of {what}"));
+        };
+        let process = Process {
+            home: home.clone(),
+            child,
+            id: id.clone(),
+            log,
+            log_start,
+            ended: None,
+        };
+        home.guardian()
+            .watch(&id, if stop == Signal::INT { "INT" } else { "TERM" });
+        home.ledger().add(what, id)?;
+        Ok(process)
+    }
+
+    /// The status it ended with; `None` while it runs.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        if self.ended.is_none()
+            && let Ok(Some(status)) = self.child.try_wait()
+        {
+            self.ended = Some(status);
+            self.home.ledger().remove(&self.id);
+        }
+        self.ended
+    }
+
+    /// Waits for its end; `None` when it still runs after `bound`.
+    pub(crate) async fn ended_within(&mut self, bound: Duration) -> Option<ExitStatus> {
+        let end = tokio::time::Instant::now() + bound;
+        loop {
+            if let Some(status) = self.ended() {
+                return Some(status);
+            }
+            if tokio::time::Instant::now() >= end {
+                return None;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Asks it to end, and kills it when it has not after `grace`. True when it ended by itself.
+    pub(crate) async fn stop(&mut self, signal: Signal, grace: Duration) -> bool {
+        if self.ended().is_some() {
+            return true;
+        }
+        self.id.thaw_tree();
+        self.id.signal(signal);
+        if self.ended_within(grace).await.is_some() {
+            return true;
+        }
+        self.kill().await;
+        false
+    }
+
+    /// Kills it and all below it, and waits until they are gone.
+    pub(crate) async fn kill(&mut self) {
+        if self.ended().is_some() {
+            return;
+        }
+        let below = self.id.kill_tree();
+        self.ended_within(Duration::from_secs(10)).await;
+        for child in below {
+            child.ended_within(Duration::from_secs(10)).await;
+        }
+    }
+
+    pub(crate) fn freeze(&self) {
+        self.id.freeze_tree();
+    }
+
+    pub(crate) fn thaw(&self) {
+        self.id.thaw_tree();
+    }
+
+    pub(crate) fn log(&self) -> &Path {
+        &self.log
+    }
+
+    /// The last lines that this process wrote, not those of a former one to the same file.
+    pub(crate) fn tail(&self) -> String {
+        tail(&self.log, self.log_start)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if self.ended().is_none() {
+            self.id.kill_tree();
+            let _ = self.child.wait();
+            self.home.ledger().remove(&self.id);
+        }
+    }
+}
+
+fn tail(log: &Path, from: u64) -> String {
+    let read = || {
+        let mut file = fs::File::open(log)?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(
+            from.max(length.saturating_sub(TAIL_BYTES)).min(length),
+        ))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        std::io::Result::Ok(bytes)
+    };
+    match read() {
+        Ok(bytes) if bytes.is_empty() => "    (it wrote nothing)".to_owned(),
+        Ok(bytes) => {
+            let text = String::from_utf8_lossy(&bytes);
+            let lines: Vec<_> = text.lines().map(|line| format!("    {line}")).collect();
+            lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
+        }
+        Err(error) => format!("    (it cannot be read: {error})"),
+    }
+}
