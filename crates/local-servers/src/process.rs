@@ -5,7 +5,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
@@ -92,12 +92,12 @@ impl Process {
 
     /// Waits for its end; `None` when it still runs after `bound`.
     pub(crate) async fn ended_within(&mut self, bound: Duration) -> Option<ExitStatus> {
-        let end = tokio::time::Instant::now() + bound;
+        let end = Instant::now() + bound;
         loop {
             if let Some(status) = self.ended() {
                 return Some(status);
             }
-            if tokio::time::Instant::now() >= end {
+            if Instant::now() >= end {
                 return None;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -151,8 +151,12 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         if self.ended().is_none() {
-            self.id.kill_tree();
+            let below = self.id.kill_tree();
             let _ = self.child.wait();
+            let end = Instant::now() + Duration::from_secs(2);
+            while below.iter().any(ProcessId::is_running) && Instant::now() < end {
+                std::thread::sleep(Duration::from_millis(5));
+            }
             self.home.ledger().remove(&self.id);
         }
     }
