@@ -1,0 +1,244 @@
+//! RabbitMQ: a connection that is made again for as long as the process runs, and delayed delivery that loses nothing.
+//!
+//! The client library's own recovery does not restore prefetch and gives up after some tries, so the loop is ours.
+
+use std::future::Future;
+use std::time::Duration;
+
+use backon::{BackoffBuilder as _, ExponentialBuilder};
+use http::HeaderMap;
+use lapin::options::{ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::types::{AMQPValue, FieldTable, LongString};
+use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, ExchangeKind};
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Environment;
+use crate::telemetry;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const BACKOFF_MIN: Duration = Duration::from_millis(100);
+const BACKOFF_MAX: Duration = Duration::from_secs(5);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How a service reaches RabbitMQ.
+#[derive(Debug, Clone)]
+pub struct AmqpConfig {
+    url: SecretString,
+    name_prefix: String,
+}
+
+impl AmqpConfig {
+    /// Reads `AMQP_URL` and `AMQP_NAME_PREFIX`.
+    pub fn read(env: &mut Environment) -> Self {
+        let url = env.url("AMQP_URL", &["amqp", "amqps"], "The RabbitMQ broker.");
+        Self {
+            url: SecretString::from(url.to_string()),
+            name_prefix: env.text(
+                "AMQP_NAME_PREFIX",
+                "frontrow",
+                "First part of every queue's name, so that two systems can share a broker.",
+            ),
+        }
+    }
+
+    /// The names and arguments of a delayed queue of this system.
+    #[must_use]
+    pub fn delay_queue(&self, purpose: &str, delay: Duration) -> DelayQueue {
+        DelayQueue::new(&format!("{}.{purpose}", self.name_prefix), delay)
+    }
+}
+
+/// Runs `session` on a connection, and again on a new one whenever it ends, until `stop`.
+///
+/// The session ends by itself when its connection breaks: every operation on it then fails.
+///
+/// # Errors
+/// Never; the type is that of a task.
+pub async fn keep_connected<F>(
+    config: AmqpConfig,
+    purpose: &'static str,
+    stop: CancellationToken,
+    mut session: impl FnMut(Connection) -> F + Send,
+) -> anyhow::Result<()>
+where
+    F: Future<Output = Result<(), lapin::Error>> + Send,
+{
+    let mut backoff = delays();
+    while !stop.is_cancelled() {
+        match connect(&config, purpose).await {
+            Ok(connection) => {
+                tracing::info!(purpose, "connected to RabbitMQ");
+                let running = session(connection);
+                match running.await {
+                    Ok(()) => backoff = delays(),
+                    Err(error) => tracing::warn!(purpose, %error, "the RabbitMQ session ended"),
+                }
+            }
+            Err(error) => tracing::warn!(purpose, %error, "RabbitMQ does not answer"),
+        }
+        let wait = backoff.next().unwrap_or(BACKOFF_MAX);
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = stop.cancelled() => {}
+        }
+    }
+    Ok(())
+}
+
+fn delays() -> backon::ExponentialBackoff {
+    ExponentialBuilder::default()
+        .with_min_delay(BACKOFF_MIN)
+        .with_max_delay(BACKOFF_MAX)
+        .without_max_times()
+        .with_jitter()
+        .build()
+}
+
+async fn connect(config: &AmqpConfig, purpose: &str) -> Result<Connection, ConnectError> {
+    let properties = ConnectionProperties::default().with_connection_name(purpose.into());
+    let connecting = Connection::connect(config.url.expose_secret(), properties);
+    Ok(tokio::time::timeout(CONNECT_TIMEOUT, connecting).await??)
+}
+
+#[derive(Debug, thiserror::Error)]
+enum ConnectError {
+    #[error("no answer in time")]
+    TimedOut(#[from] tokio::time::error::Elapsed),
+    #[error(transparent)]
+    Refused(#[from] lapin::Error),
+}
+
+/// Closes a connection whose session is over; a broken one needs no closing.
+pub async fn close(connection: &Connection) {
+    let _ = tokio::time::timeout(CLOSE_TIMEOUT, connection.close(200, "bye".into())).await;
+}
+
+/// A message waits in one quorum queue for `delay` and is then dead-lettered, at least once, into another.
+///
+/// The delay is queue-wide and part of the name: a message's own TTL would wait behind the head of the queue, and a
+/// queue's arguments cannot be changed. Without `reject-publish` at-least-once silently becomes at-most-once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DelayQueue {
+    /// Where messages are published and wait.
+    pub waiting: String,
+    /// The dead-letter exchange between the two.
+    pub exchange: String,
+    /// Where messages are consumed when the delay is over.
+    pub due: String,
+    /// Where messages go that can't be read.
+    pub parked: String,
+    delay: Duration,
+}
+
+impl DelayQueue {
+    fn new(name: &str, delay: Duration) -> Self {
+        Self {
+            waiting: format!("{name}.waiting-{}ms", delay.as_millis()),
+            exchange: format!("{name}.due"),
+            due: format!("{name}.due"),
+            parked: format!("{name}.parked"),
+            delay,
+        }
+    }
+
+    /// Declares the whole way; whoever comes first makes it.
+    ///
+    /// # Errors
+    /// The broker refused, for example because a queue of the name has other arguments.
+    pub async fn declare(&self, channel: &Channel) -> Result<(), lapin::Error> {
+        let exchange = ExchangeDeclareOptions {
+            durable: true,
+            ..ExchangeDeclareOptions::default()
+        };
+        channel
+            .exchange_declare(
+                self.exchange.as_str().into(),
+                ExchangeKind::Direct,
+                exchange,
+                FieldTable::default(),
+            )
+            .await?;
+
+        let durable = QueueDeclareOptions {
+            durable: true,
+            ..QueueDeclareOptions::default()
+        };
+        channel
+            .queue_declare(self.due.as_str().into(), durable, quorum())
+            .await?;
+        channel
+            .queue_bind(
+                self.due.as_str().into(),
+                self.exchange.as_str().into(),
+                self.due.as_str().into(),
+                QueueBindOptions::default(),
+                FieldTable::default(),
+            )
+            .await?;
+        channel
+            .queue_declare(self.parked.as_str().into(), durable, quorum())
+            .await?;
+
+        let mut waiting = quorum();
+        let delay_ms = i64::try_from(self.delay.as_millis()).unwrap_or(i64::MAX);
+        waiting.insert("x-message-ttl".into(), AMQPValue::LongLongInt(delay_ms));
+        waiting.insert("x-dead-letter-exchange".into(), text(&self.exchange));
+        waiting.insert("x-dead-letter-routing-key".into(), text(&self.due));
+        waiting.insert("x-dead-letter-strategy".into(), text("at-least-once"));
+        waiting.insert("x-overflow".into(), text("reject-publish"));
+        channel
+            .queue_declare(self.waiting.as_str().into(), durable, waiting)
+            .await?;
+        Ok(())
+    }
+}
+
+fn quorum() -> FieldTable {
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-queue-type".into(), text("quorum"));
+    arguments
+}
+
+fn text(value: &str) -> AMQPValue {
+    AMQPValue::LongString(LongString::from(value.as_bytes()))
+}
+
+/// A channel on which every publish is confirmed.
+///
+/// # Errors
+/// The connection is broken.
+pub async fn confirming_channel(connection: &Connection) -> Result<Channel, lapin::Error> {
+    let channel = connection.create_channel().await?;
+    channel.confirm_select(ConfirmSelectOptions::default()).await?;
+    Ok(channel)
+}
+
+/// Properties of a message that survives the broker's restart and carries the current trace.
+#[must_use]
+pub fn persistent_traced() -> BasicProperties {
+    let mut headers = HeaderMap::new();
+    telemetry::inject_trace(&mut headers);
+    let mut table = FieldTable::default();
+    for (name, value) in &headers {
+        if let Ok(value) = value.to_str() {
+            table.insert(name.as_str().into(), text(value));
+        }
+    }
+    BasicProperties::default()
+        .with_delivery_mode(2)
+        .with_headers(table)
+}
+
+/// Makes `span` a child of the trace that a message carries.
+pub fn continue_trace(span: &tracing::Span, properties: &BasicProperties) {
+    let mut headers = HeaderMap::new();
+    for (name, value) in properties.headers().iter().flat_map(FieldTable::inner) {
+        if let (Ok(name), AMQPValue::LongString(value)) = (name.as_str().parse::<http::HeaderName>(), value)
+            && let Ok(value) = http::HeaderValue::from_bytes(value.as_bytes())
+        {
+            headers.insert(name, value);
+        }
+    }
+    telemetry::continue_trace(span, &headers);
+}

@@ -1,0 +1,223 @@
+//! Logs, traces and metrics of a process, and the trace's way across process borders (W3C Trace Context).
+
+use std::fmt::{self, Display};
+use std::str::FromStr;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use opentelemetry::propagation::{Extractor, Injector};
+use opentelemetry::trace::{TraceContextExt as _, TracerProvider as _};
+use opentelemetry_otlp::WithExportConfig as _;
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _};
+use url::Url;
+
+use crate::config::Environment;
+
+// Its own exporter must not be traced, nor the transports that carry it.
+const EXPORTED_SPANS: &str =
+    "info,h2=off,hyper=off,hyper_util=off,tonic=off,tower=off,opentelemetry=off,reqwest=off";
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Upper bounds of latency histograms, in seconds: 0.5 ms to 10 s.
+const SECONDS_BUCKETS: &[f64] = &[
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
+
+static METRICS: OnceLock<PrometheusHandle> = OnceLock::new();
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object a line, for machines.
+    Json,
+    /// For people.
+    Pretty,
+}
+
+impl FromStr for LogFormat {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "json" => Ok(Self::Json),
+            "pretty" => Ok(Self::Pretty),
+            _ => Err("must be json or pretty"),
+        }
+    }
+}
+
+impl Display for LogFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Json => "json",
+            Self::Pretty => "pretty",
+        })
+    }
+}
+
+/// Where logs and traces go.
+#[derive(Debug, Clone)]
+pub struct TelemetryConfig {
+    format: LogFormat,
+    filter: String,
+    otlp_endpoint: Option<Url>,
+}
+
+impl TelemetryConfig {
+    /// Reads `LOG_FORMAT`, `RUST_LOG` and `OTEL_EXPORTER_OTLP_ENDPOINT`.
+    pub fn read(env: &mut Environment) -> Self {
+        Self {
+            format: env.choice(
+                "LOG_FORMAT",
+                LogFormat::Json,
+                "json, pretty",
+                "How log lines look.",
+            ),
+            filter: env.text(
+                "RUST_LOG",
+                "info",
+                "Which log lines are written, as tracing's EnvFilter reads it.",
+            ),
+            otlp_endpoint: env.optional_url(
+                "OTEL_EXPORTER_OTLP_ENDPOINT",
+                &["http", "https"],
+                "Where traces are sent by OTLP over gRPC; unset sends none.",
+            ),
+        }
+    }
+}
+
+/// Flushes what is not exported yet when it is dropped.
+#[derive(Debug)]
+pub struct Telemetry {
+    traces: SdkTracerProvider,
+}
+
+impl Drop for Telemetry {
+    fn drop(&mut self) {
+        // A collector that is away must not hold a shutdown up.
+        let _ = self.traces.shutdown_with_timeout(EXPORT_TIMEOUT);
+    }
+}
+
+/// Installs logs, traces and metrics for the process. Call it once, in `main`.
+///
+/// # Errors
+/// A filter that cannot be read, or telemetry that was installed before.
+pub fn init(service: &'static str, config: &TelemetryConfig) -> anyhow::Result<Telemetry> {
+    let recorder = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS_BUCKETS)?
+        .install_recorder()
+        .context("metrics were installed before")?;
+    let _ = METRICS.set(recorder);
+
+    // Trace ids are made even when nothing is exported: logs carry them, and answers name them.
+    let resource = Resource::builder().with_service_name(service).build();
+    let mut provider = SdkTracerProvider::builder().with_resource(resource);
+    if let Some(endpoint) = &config.otlp_endpoint {
+        let exporter = opentelemetry_otlp::SpanExporter::builder()
+            .with_tonic()
+            .with_endpoint(endpoint.as_str())
+            .with_timeout(EXPORT_TIMEOUT)
+            .build()
+            .context("the OTLP exporter")?;
+        provider = provider.with_batch_exporter(exporter);
+    }
+    let traces = provider.build();
+    opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
+
+    let filter = EnvFilter::try_new(&config.filter).context("RUST_LOG")?;
+    let spans = tracing_opentelemetry::layer()
+        .with_tracer(traces.tracer("frontrow"))
+        .with_filter(EnvFilter::try_new(EXPORTED_SPANS)?);
+    let lines = match config.format {
+        LogFormat::Json => tracing_subscriber::fmt::layer()
+            .json()
+            .flatten_event(true)
+            .with_span_list(false)
+            .with_writer(std::io::stderr)
+            .boxed(),
+        LogFormat::Pretty => tracing_subscriber::fmt::layer()
+            .compact()
+            .with_writer(std::io::stderr)
+            .boxed(),
+    };
+    tracing_subscriber::registry()
+        .with(spans)
+        .with(lines.with_filter(filter))
+        .try_init()?;
+    Ok(Telemetry { traces })
+}
+
+/// The process's metrics in Prometheus' text format; empty before [`init`].
+#[must_use]
+pub fn render_metrics() -> String {
+    METRICS.get().map(PrometheusHandle::render).unwrap_or_default()
+}
+
+/// Lets old histogram samples go; called now and then by the admin server.
+pub(crate) fn upkeep_metrics() {
+    if let Some(handle) = METRICS.get() {
+        handle.run_upkeep();
+    }
+}
+
+/// Writes the current span's context into outgoing headers.
+pub fn inject_trace(headers: &mut HeaderMap) {
+    let context = Span::current().context();
+    opentelemetry::global::get_text_map_propagator(|propagator| {
+        propagator.inject_context(&context, &mut Headers(headers));
+    });
+}
+
+/// Makes `span` a child of the context that incoming headers carry, and notes its trace id on it.
+pub fn continue_trace(span: &Span, headers: &HeaderMap) {
+    let parent =
+        opentelemetry::global::get_text_map_propagator(|propagator| propagator.extract(&HeadersRef(headers)));
+    // Refused only where the span is not exported; then there is no trace to continue.
+    let _ = span.set_parent(parent);
+    if let Some(id) = trace_id(span) {
+        span.record("trace_id", id);
+    }
+}
+
+/// The trace that a span belongs to, as 32 hex digits.
+#[must_use]
+pub fn trace_id(span: &Span) -> Option<String> {
+    let context = span.context();
+    let span_context = context.span().span_context().clone();
+    span_context
+        .is_valid()
+        .then(|| span_context.trace_id().to_string())
+}
+
+struct Headers<'a>(&'a mut HeaderMap);
+
+impl Injector for Headers<'_> {
+    fn set(&mut self, key: &str, value: String) {
+        if let (Ok(name), Ok(value)) = (key.parse::<HeaderName>(), HeaderValue::try_from(value)) {
+            self.0.insert(name, value);
+        }
+    }
+}
+
+struct HeadersRef<'a>(&'a HeaderMap);
+
+impl Extractor for HeadersRef<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key)?.to_str().ok()
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.keys().map(HeaderName::as_str).collect()
+    }
+}
