@@ -14,7 +14,7 @@ pub enum Error {
     #[error("{dir} is in use by process {owner}; stop that one first (Ctrl-C there, or `kill {owner}`)", dir = dir.display())]
     InUse { dir: PathBuf, owner: String },
 
-    #[error("{what} ended at once ({status}); the end of {log}:\n{tail}", log = log.display())]
+    #[error("{what} ended ({status}); the end of {log}:\n{tail}", log = log.display())]
     Exited {
         what: String,
         status: ExitStatus,

@@ -131,7 +131,8 @@ impl Home {
     }
 
     /// Deletes all data and secrets. Nothing may run in the home.
-    pub fn empty(&self) -> Result<()> {
+    pub async fn empty(&self) -> Result<()> {
+        crate::docker::remove_data(self).await;
         for kind in Kind::ALL {
             remove_dir(&self.data_of(kind))?;
         }
@@ -149,6 +150,15 @@ impl Home {
 
     pub(crate) fn data_of(&self, kind: Kind) -> PathBuf {
         self.0.data.join(kind.slug())
+    }
+
+    /// Names this home among others on the machine.
+    pub(crate) fn key(&self) -> String {
+        key(&self.0.dir)
+    }
+
+    pub(crate) fn is_temporary(&self) -> bool {
+        self.0.temporary
     }
 
     pub(crate) fn log_of(&self, what: &str) -> PathBuf {
@@ -256,6 +266,11 @@ fn unique() -> String {
             .finish()
             >> 32
     )
+}
+
+fn key(dir: &Path) -> String {
+    let canonical = fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned());
+    format!("{:016x}", fnv1a(canonical.as_os_str().as_encoded_bytes()))
 }
 
 /// Stable over versions of the compiler, unlike the standard library's hashes.

@@ -3,14 +3,21 @@
 //!
 //! - [`Home`]: a folder with the data of one set of servers; remembers ports, secrets and every process started.
 //! - [`PrivateServer`]: one server of our own, that a test may stop, kill, freeze and start again.
+//! - [`Servers`]: all three, from wherever this machine has them.
+//! - [`System`]: every service of the [`topology`], as processes on these servers.
 //!
 //! Everything listens on 127.0.0.1 alone, never on a standard port; nothing that somebody else runs is ever stopped.
 //! Linux only: the identity of a process is read from `/proc`.
 
 mod account;
+mod acquire;
+mod databases;
+mod docker;
 mod error;
 mod guardian;
 mod home;
+pub mod http;
+mod install;
 mod kind;
 mod ledger;
 mod ports;
@@ -22,8 +29,12 @@ mod rabbitmq;
 mod redis;
 mod secrets;
 mod server;
+mod system;
+pub mod topology;
 
+pub use acquire::{Given, Progress, Servers};
 pub use error::{Error, Result};
 pub use home::Home;
 pub use kind::Kind;
 pub use server::{Durability, PrivateServer};
+pub use system::{Endpoints, System, SystemOptions, check_free};
