@@ -3,6 +3,8 @@
 //! `queue` signs it; the gateway verifies it without asking anybody. It says who stands where, never whether the turn
 //! has come: that is the room's state. It carries no times, as its validity is that of the place.
 
+pub mod pace;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};

@@ -173,7 +173,7 @@ impl From<&Status> for Problem {
             .filter(|info| info.domain == DOMAIN)
             .and_then(|info| Some((info.reason.parse::<ProblemCode>().ok()?, info)));
         let Some((code, info)) = known else {
-            return Self::of(code_of_foreign(status.code()));
+            return Self::of(code_of_foreign(status));
         };
 
         let members = info.metadata.iter().filter_map(|(name, text)| {
@@ -200,11 +200,13 @@ impl From<&Status> for Problem {
     }
 }
 
-fn code_of_foreign(code: Code) -> ProblemCode {
-    match code {
+fn code_of_foreign(status: &Status) -> ProblemCode {
+    match status.code() {
         // Tonic answers Cancelled where a deadline cut a call short.
         Code::DeadlineExceeded | Code::Cancelled => ProblemCode::DeadlineExceeded,
         Code::Unavailable | Code::ResourceExhausted => ProblemCode::Unavailable,
+        // Only our own side of a broken connection has a source: the peer died in the middle of the call.
+        _ if std::error::Error::source(status).is_some() => ProblemCode::Unavailable,
         _ => ProblemCode::Internal,
     }
 }
