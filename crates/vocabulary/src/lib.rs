@@ -8,6 +8,8 @@ mod money;
 mod problem_code;
 mod words;
 
+/// What `auth` and the gateway must mean alike by an access token.
+pub mod access_token;
 /// Accounts of a demonstration system; they exist only where seeding was asked for.
 pub mod demo;
 
