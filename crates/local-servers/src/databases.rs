@@ -78,6 +78,29 @@ impl Admin {
     }
 }
 
+/// Makes a new database beside others of the server at `url` and runs these scripts in it, as whoever `url` names.
+/// One of that name is deleted first.
+pub async fn scratch_database(url: &Url, name: &str, scripts: &[String]) -> Result<Url> {
+    let admin = Admin::connect(url).await?;
+    let database = identifier(name);
+    admin
+        .run(
+            &format!("DROP DATABASE IF EXISTS {database} WITH (FORCE)"),
+            "delete a database",
+        )
+        .await?;
+    admin
+        .run(&format!("CREATE DATABASE {database}"), "make a database")
+        .await?;
+    let mut url = url.clone();
+    url.set_path(name);
+    let scratch = Admin::connect(&url).await?;
+    for script in scripts {
+        scratch.run(script, "run a script").await?;
+    }
+    Ok(url)
+}
+
 fn refused(action: &str) -> impl FnOnce(tokio_postgres::Error) -> Error {
     let action = action.to_owned();
     |source| Error::Database { action, source }

@@ -56,7 +56,7 @@ pub enum Error {
     #[error("no free port between {from} and {to}", from = range.0, to = range.1)]
     NoFreePort { range: (u16, u16) },
 
-    #[error("the database refused to {action}: {source}")]
+    #[error("the database refused to {action}: {}", crate::postgres::describe(source))]
     Database {
         action: String,
         source: tokio_postgres::Error,

@@ -33,6 +33,7 @@ mod system;
 pub mod topology;
 
 pub use acquire::{Given, Progress, Servers};
+pub use databases::scratch_database;
 pub use error::{Error, Result};
 pub use home::Home;
 pub use kind::Kind;

@@ -15,17 +15,18 @@ pub(crate) const USER: &str = "frontrow";
 /// Makes the cluster; does nothing when there is one.
 pub(crate) async fn prepare(launch: &Launch<'_>) -> Result<()> {
     let cluster = launch.dir.join("cluster");
-    if cluster.join("PG_VERSION").is_file() {
+    if cluster.is_dir() {
         return Ok(());
     }
-    // What a crash in the middle of `initdb` may have left.
-    crate::home::remove_dir(&cluster)?;
+    // It gets its name when it is complete: an interrupted `initdb` is begun anew.
+    let incomplete = launch.dir.join("incomplete");
+    crate::home::remove_dir(&incomplete)?;
     let password_file = launch.dir.join("initdb-password");
     launch.write_file(&password_file, launch.password)?;
     let mut initdb = launch.command(&launch.program.with_file_name("initdb"));
     initdb
         .arg("--pgdata")
-        .arg(&cluster)
+        .arg(&incomplete)
         .arg("--username")
         .arg(USER)
         .arg("--pwfile")
@@ -39,10 +40,11 @@ pub(crate) async fn prepare(launch: &Launch<'_>) -> Result<()> {
     if launch.durability == Durability::Off {
         initdb.arg("--no-sync");
     }
-    let output = tokio::task::spawn_blocking(move || initdb.stdin(Stdio::null()).output())
+    let output = tokio::process::Command::from(initdb)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
         .await
-        .map_err(std::io::Error::other)
-        .flatten()
         .doing(|| "start initdb".to_owned())?;
     fs::remove_file(&password_file).doing(|| format!("delete {}", password_file.display()))?;
     if !output.status.success() {
@@ -56,7 +58,7 @@ pub(crate) async fn prepare(launch: &Launch<'_>) -> Result<()> {
             output: text,
         });
     }
-    Ok(())
+    fs::rename(&incomplete, &cluster).doing(|| format!("name {}", cluster.display()))
 }
 
 pub(crate) fn command(launch: &Launch<'_>, port: u16) -> Command {

@@ -1,6 +1,8 @@
 //! How a private RabbitMQ is set up, started and asked whether it is ready. It has its own Erlang port mapper (epmd)
 //! on its own port, so it neither finds nor disturbs another Erlang system on this machine.
 
+use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -8,10 +10,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use url::Url;
 
-use crate::error::Result;
+use crate::error::{Doing, Result};
 use crate::server::Launch;
 
 pub(crate) const USER: &str = "frontrow";
+
+/// A file that says that the broker has once come up on its data.
+const COMPLETE: &str = "complete";
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RabbitPorts {
@@ -21,6 +26,10 @@ pub(crate) struct RabbitPorts {
 }
 
 pub(crate) fn prepare(launch: &Launch<'_>) -> Result<()> {
+    // A broker that was killed while it came up for the first time does not come up again on what it wrote.
+    if !launch.dir.join(COMPLETE).exists() {
+        crate::home::remove_dir(&launch.dir.join("mnesia"))?;
+    }
     for folder in ["mnesia", "log"] {
         launch.make_dir(&launch.dir.join(folder))?;
     }
@@ -44,7 +53,13 @@ pub(crate) fn prepare(launch: &Launch<'_>) -> Result<()> {
     Ok(())
 }
 
-pub(crate) fn epmd_command(launch: &Launch<'_>, epmd: &std::path::Path, port: u16) -> Command {
+/// To be called when the broker serves.
+pub(crate) fn note_complete(dir: &Path) -> Result<()> {
+    let path = dir.join(COMPLETE);
+    fs::write(&path, "").doing(|| format!("write {}", path.display()))
+}
+
+pub(crate) fn epmd_command(launch: &Launch<'_>, epmd: &Path, port: u16) -> Command {
     let mut command = launch.command(epmd);
     command.args(["-port", &port.to_string(), "-address", "127.0.0.1"]);
     command

@@ -232,7 +232,11 @@ impl PrivateServer {
                 });
             }
             if ask(self.kind, &url).await.is_ok() {
-                return Ok(());
+                return if self.kind == Kind::RabbitMq {
+                    rabbitmq::note_complete(&self.dir)
+                } else {
+                    Ok(())
+                };
             }
             if tokio::time::Instant::now() >= end {
                 let (what, log, tail) = (self.kind.to_string(), process.log().to_owned(), process.tail());

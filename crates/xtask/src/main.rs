@@ -1,1 +1,50 @@
-fn main() {}
+//! The project's own commands: `cargo xtask --help`.
+
+mod cargo;
+mod docs;
+mod report;
+mod sqlx;
+mod stop;
+mod test;
+mod up;
+mod walk;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", about = "The project's own commands", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start the whole system with a demonstration in it, buy two seats as a buyer would, and keep serving.
+    Up(up::Options),
+    /// Prove it: formatting, lints, dependencies, documentation and every test. Needs nothing running.
+    Test(test::Options),
+    /// Write docs/configuration.md from what the programs say about themselves.
+    Docs(docs::Options),
+    /// Renew the committed results of checking every SQL query against a database.
+    Sqlx(sqlx::Options),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Up(options) => Box::pin(up::run(options)).await,
+        Command::Test(options) => Box::pin(test::run(options)).await,
+        Command::Docs(options) => docs::run(options).await,
+        Command::Sqlx(options) => sqlx::run(options).await,
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("\nerror: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

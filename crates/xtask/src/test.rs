@@ -1,0 +1,215 @@
+//! `cargo xtask test`: everything that must hold before a change is taken, with servers of its own.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use local_servers::{Durability, Given, Home, Kind, Servers};
+
+use crate::report::{Report, say};
+use crate::stop::Stop;
+use crate::{cargo, docs};
+
+/// Tests take these for the servers to use.
+const VARIABLES: [(Kind, &str); 3] = [
+    (Kind::Postgres, "FRONTROW_TEST_POSTGRES_URL"),
+    (Kind::Redis, "FRONTROW_TEST_REDIS_URL"),
+    (Kind::RabbitMq, "FRONTROW_TEST_AMQP_URL"),
+];
+
+const DENY_VERSION: &str = "0.20.2";
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Run only the tests whose names contain this, and none of the other checks.
+    filter: Option<String>,
+}
+
+pub(crate) async fn run(options: Options) -> Result<ExitCode> {
+    let mut steps = Steps::new();
+    let mut stop = Stop::listen()?;
+    let mut servers = None;
+    let outcome = tokio::select! {
+        outcome = check_all(&options, &mut steps, &mut servers) => outcome,
+        signal = stop.wished() => Err(anyhow::anyhow!("stopped by {signal}")),
+    };
+    if let Some(servers) = servers {
+        tokio::select! {
+            () = Servers::stop(servers) => {}
+            _ = stop.wished() => {}
+        }
+    }
+    let all_well = steps.summary();
+    outcome?;
+    Ok(if all_well {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// A failed step is noted and the next one done; the error is one that leaves nothing to do.
+async fn check_all(options: &Options, steps: &mut Steps, servers: &mut Option<Servers>) -> Result<()> {
+    let root = cargo::root()?;
+    let home = Home::open(root.join(".frontrow/test")).await?;
+    // Tests ask for nothing that an earlier run has left.
+    home.empty().await?;
+    let report = steps.report;
+    if options.filter.is_none() {
+        let mut fmt = cargo::cargo(&root);
+        fmt.args(["fmt", "--all", "--check"]);
+        steps.take("formatting", cargo::succeed(fmt)).await;
+
+        let mut clippy = cargo::cargo(&root);
+        clippy.args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]);
+        steps.take("clippy", cargo::succeed(clippy)).await;
+
+        steps.take("dependencies", deny(&root, &report)).await;
+    }
+    let mut bin_dir = PathBuf::new();
+    let built = async {
+        bin_dir = cargo::build(&root, false).await?;
+        Ok(())
+    };
+    if !steps.take("build", built).await {
+        return Ok(());
+    }
+    if options.filter.is_none() {
+        steps
+            .take("docs/configuration.md", docs::check(&root, &bin_dir))
+            .await;
+    }
+
+    let given = Given::from_variables(|kind| {
+        let (_, test) = VARIABLES[kind as usize];
+        if std::env::var_os(test).is_some() {
+            test
+        } else {
+            kind.variable()
+        }
+    });
+    let mut urls = Vec::new();
+    let started = async {
+        let acquired = Servers::acquire(&home, &given, Durability::Off, &|line| report.step(line)).await?;
+        urls = VARIABLES
+            .iter()
+            .map(|(kind, name)| (*name, acquired.url(*kind).to_string()))
+            .collect();
+        *servers = Some(acquired);
+        Ok(())
+    };
+    if !steps.take("servers", Box::pin(started)).await {
+        return Ok(());
+    }
+    let mut tests = cargo::cargo(&root);
+    tests.args(["test", "--workspace", "--no-fail-fast"]).envs(urls);
+    if let Some(filter) = &options.filter {
+        tests.args(["--", filter]);
+    }
+    steps.take("tests", cargo::succeed(tests)).await;
+    Ok(())
+}
+
+/// Licences, sources and doubled dependencies, by cargo-deny; advisories need a database from the network.
+async fn deny(root: &Path, report: &Report) -> Result<()> {
+    let program = match std::process::Command::new("cargo-deny").arg("--version").output() {
+        Ok(output) if output.status.success() => PathBuf::from("cargo-deny"),
+        _ => installed_deny(root, report).await?,
+    };
+    // Called directly, since it may stand outside PATH; it finds cargo by itself.
+    let mut command = cargo::program(root, program);
+    command.args([
+        "--log-level",
+        "warn",
+        "check",
+        "--hide-inclusion-graph",
+        "bans",
+        "licenses",
+        "sources",
+    ]);
+    cargo::succeed(command).await
+}
+
+async fn installed_deny(root: &Path, report: &Report) -> Result<PathBuf> {
+    let tools = root.join(".frontrow/tools");
+    let program = tools.join("bin/cargo-deny");
+    if program.is_file() {
+        return Ok(program);
+    }
+    report.step(&format!(
+        "installing cargo-deny {DENY_VERSION} into .frontrow/tools, once; one to two minutes"
+    ));
+    let target = tools.join("target");
+    let mut install = cargo::cargo(root);
+    // Unoptimised: it builds in a third of the time, and runs for a second.
+    install
+        .args([
+            "install",
+            "cargo-deny",
+            "--version",
+            DENY_VERSION,
+            "--locked",
+            "--debug",
+            "--quiet",
+            "--root",
+        ])
+        .arg(&tools)
+        .env("CARGO_TARGET_DIR", &target);
+    cargo::succeed(install)
+        .await
+        .context("cargo-deny could not be installed")?;
+    let _ = std::fs::remove_dir_all(target);
+    Ok(program)
+}
+
+/// What was done, how long it took, and whether it went well.
+struct Steps {
+    report: Report,
+    done: Vec<(&'static str, f64, bool)>,
+}
+
+impl Steps {
+    fn new() -> Steps {
+        Steps {
+            report: Report::new(),
+            done: Vec::new(),
+        }
+    }
+
+    async fn take(&mut self, name: &'static str, step: impl Future<Output = Result<()>>) -> bool {
+        self.report.heading(name);
+        let begun = Instant::now();
+        let outcome = step.await;
+        let seconds = begun.elapsed().as_secs_f64();
+        if let Err(error) = &outcome {
+            self.report.step(&format!("FAILED: {error:#}"));
+        }
+        self.done.push((name, seconds, outcome.is_ok()));
+        outcome.is_ok()
+    }
+
+    /// Says it all again in a few lines; true when every step went well.
+    fn summary(&self) -> bool {
+        say("");
+        for (name, seconds, well) in &self.done {
+            say(&format!(
+                "{:<24} {seconds:7.1} s   {}",
+                name,
+                if *well { "ok" } else { "FAILED" }
+            ));
+        }
+        let all_well = !self.done.is_empty() && self.done.iter().all(|(.., well)| *well);
+        let verdict = if all_well {
+            "all is well"
+        } else {
+            "NOT all is well"
+        };
+        say(&format!(
+            "{:<24} {:7.1} s   {verdict}",
+            "together",
+            self.report.elapsed().as_secs_f64()
+        ));
+        all_well
+    }
+}
