@@ -1,1 +1,19 @@
-//! Tests of the whole system, through the gateway.
+//! The harness of the end-to-end tests: a whole system of real processes on real servers, and the people who use it.
+//!
+//! [`World::shared`] is for tests that only add concerts and users of their own; a test that stops a server, changes a
+//! setting or steps the clock starts a world of its own.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test helper that fails fails its test"
+)]
+
+mod answer;
+mod people;
+mod sale;
+mod world;
+
+pub use answer::Answer;
+pub use people::{Buyer, Organiser, payment, text};
+pub use sale::{Sale, SaleOptions, plan_of};
+pub use world::{World, WorldOptions};

@@ -31,7 +31,7 @@ impl TestDatabase {
 
     /// A new database without any schema.
     pub async fn create_empty() -> Self {
-        let mut url = servers::postgres().await;
+        let mut url = servers::postgres_url().await;
         let name = unique_name("test");
         let mut server = PgConnection::connect(url.as_str()).await.unwrap();
         // The name is made above, of letters, digits and underscores.

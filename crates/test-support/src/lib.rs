@@ -11,7 +11,6 @@
     reason = "a test helper that fails fails its test"
 )]
 
-mod amqp;
 mod database;
 mod eventually;
 mod peer;
@@ -20,11 +19,11 @@ mod servers;
 
 use std::collections::BTreeMap;
 
-pub use amqp::amqp_url;
 pub use database::TestDatabase;
 pub use eventually::eventually;
 pub use peer::serve_grpc;
 pub use redis_server::TestRedis;
+pub use servers::{amqp_url, postgres_url};
 
 /// A name that nobody else uses, for queues and databases on shared servers.
 #[must_use]

@@ -14,12 +14,16 @@ struct Shared {
     _server: Option<PrivateServer>,
 }
 
-pub(crate) async fn postgres() -> Url {
+/// The Postgres that tests share, as one who may make databases.
+pub async fn postgres_url() -> Url {
     url_of(&POSTGRES, Kind::Postgres, "FRONTROW_TEST_POSTGRES_URL").await
 }
 
-pub(crate) async fn rabbitmq() -> Url {
-    url_of(&RABBITMQ, Kind::RabbitMq, "FRONTROW_TEST_AMQP_URL").await
+/// The RabbitMQ that tests share. Give every test an `AMQP_NAME_PREFIX` of its own.
+pub async fn amqp_url() -> String {
+    url_of(&RABBITMQ, Kind::RabbitMq, "FRONTROW_TEST_AMQP_URL")
+        .await
+        .to_string()
 }
 
 async fn url_of(cell: &OnceCell<Shared>, kind: Kind, variable: &str) -> Url {

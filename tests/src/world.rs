@@ -1,0 +1,166 @@
+//! A whole system: servers, services, and the way to it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use local_servers::{Durability, Endpoints, Home, Kind, PrivateServer, System, SystemOptions};
+use reqwest::{Method, RequestBuilder};
+use sqlx::{Connection as _, PgConnection};
+use tokio::sync::OnceCell;
+
+use crate::people::{Buyer, Organiser};
+use test_support::{amqp_url, postgres_url, unique_name};
+
+static SHARED: OnceCell<World> = OnceCell::const_new();
+/// Longer than the longest answer the API allows itself.
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What makes a world differ from the shared one.
+#[derive(Debug, Default)]
+pub struct WorldOptions {
+    /// Environment of every service.
+    pub env: Vec<(&'static str, &'static str)>,
+    /// A RabbitMQ of its own, to be stopped.
+    pub own_rabbitmq: bool,
+    /// The seeded concerts, which most tests do without.
+    pub seed_concerts: bool,
+}
+
+/// A running system of real processes.
+#[derive(Debug)]
+pub struct World {
+    /// The services.
+    pub system: System,
+    /// A Redis of this world's own.
+    pub redis: PrivateServer,
+    /// A RabbitMQ of this world's own, where it was asked for.
+    pub rabbitmq: Option<PrivateServer>,
+}
+
+impl World {
+    /// The world that tests share who change nothing in it.
+    pub async fn shared() -> &'static Self {
+        SHARED.get_or_init(|| Self::start(WorldOptions::default())).await
+    }
+
+    /// A world of one's own with other settings.
+    pub async fn with_env(env: &[(&'static str, &'static str)]) -> Self {
+        Self::start(WorldOptions {
+            env: env.to_vec(),
+            ..WorldOptions::default()
+        })
+        .await
+    }
+
+    /// A world of one's own.
+    pub async fn start(options: WorldOptions) -> Self {
+        let redis = Self::server(Kind::Redis).await;
+        let rabbitmq = match options.own_rabbitmq {
+            true => Some(Self::server(Kind::RabbitMq).await),
+            false => None,
+        };
+        let amqp = match &rabbitmq {
+            Some(server) => server.url(),
+            None => amqp_url().await.parse().unwrap(),
+        };
+        let endpoints = Endpoints {
+            postgres: postgres_url().await,
+            redis: redis.url(),
+            amqp,
+        };
+
+        let name = unique_name("e2e");
+        let home = Home::temporary().await.unwrap();
+        let mut system = SystemOptions::new(home, bin_dir(), endpoints);
+        system.database_prefix = format!("{name}_");
+        system.env = options
+            .env
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect();
+        system.env.push(("AMQP_NAME_PREFIX".to_owned(), name));
+        // Several systems share two cores and one Postgres.
+        system
+            .env
+            .push(("DATABASE_MAX_CONNECTIONS".to_owned(), "8".to_owned()));
+        if !options.seed_concerts {
+            system
+                .service_env
+                .insert("concert", vec![("SEED_DEMO".to_owned(), "false".to_owned())]);
+        }
+        let system = System::start(system, &|_| {})
+            .await
+            .unwrap_or_else(|error| panic!("{error}"));
+        Self {
+            system,
+            redis,
+            rabbitmq,
+        }
+    }
+
+    async fn server(kind: Kind) -> PrivateServer {
+        let home = Home::temporary().await.unwrap();
+        PrivateServer::launch(kind, &home, Durability::Off).await.unwrap()
+    }
+
+    /// A request to the public API.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        // A client of its own: each test has its own runtime, and a pooled connection dies with the one it was made in.
+        let client = reqwest::Client::builder()
+            .timeout(CLIENT_TIMEOUT)
+            .build()
+            .unwrap();
+        client.request(method, format!("{}{path}", self.system.base_url()))
+    }
+
+    /// A GET of the public API.
+    pub fn get(&self, path: &str) -> RequestBuilder {
+        self.request(Method::GET, path)
+    }
+
+    /// A POST to the public API.
+    pub fn post(&self, path: &str, body: &serde_json::Value) -> RequestBuilder {
+        self.request(Method::POST, path).json(body)
+    }
+
+    /// The seeded organiser, logged in.
+    pub async fn organiser(&self) -> Organiser<'_> {
+        Organiser::log_in(self).await
+    }
+
+    /// A new buyer, signed up and logged in; without points.
+    pub async fn buyer(&self) -> Buyer<'_> {
+        Buyer::sign_up(self).await
+    }
+
+    /// The seeded buyer, logged in; with points.
+    pub async fn buyer_with_points(&self) -> Buyer<'_> {
+        Buyer::log_in_demo(self).await
+    }
+
+    /// Moves the time by which a service decides its deadlines.
+    pub async fn step_clock(&self, service: &str, seconds: u32) {
+        sqlx::query("UPDATE clock_step SET step = step + make_interval(secs => $1)")
+            .bind(f64::from(seconds))
+            .execute(&mut self.database(service).await)
+            .await
+            .unwrap();
+    }
+
+    /// A service's database, for what no answer shows.
+    pub async fn database(&self, service: &str) -> PgConnection {
+        let url = self.system.database_url(service).unwrap();
+        PgConnection::connect(url.as_str()).await.unwrap()
+    }
+}
+
+/// Where cargo put the services: beside this test.
+fn bin_dir() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let dir = test.ancestors().nth(2).unwrap().to_path_buf();
+    assert!(
+        dir.join("gateway").exists(),
+        "the services are not built: run `cargo xtask test`, or `cargo build --workspace` before `cargo test`"
+    );
+    dir
+}
