@@ -47,6 +47,12 @@ impl AmqpConfig {
     pub fn delay_queue(&self, purpose: &str, delay: Duration) -> DelayQueue {
         DelayQueue::new(&format!("{}.{purpose}", self.name_prefix), delay)
     }
+
+    /// Where the messages of every delayed queue of this purpose come out, whatever their delay.
+    #[must_use]
+    pub fn due_queue(&self, purpose: &str) -> DueQueue {
+        DueQueue::new(&format!("{}.{purpose}", self.name_prefix))
+    }
 }
 
 /// Runs `session` on a connection, and again on a new one whenever it ends, until `stop`.
@@ -122,12 +128,8 @@ pub async fn close(connection: &Connection) {
 pub struct DelayQueue {
     /// Where messages are published and wait.
     pub waiting: String,
-    /// The dead-letter exchange between the two.
-    pub exchange: String,
-    /// Where messages are consumed when the delay is over.
-    pub due: String,
-    /// Where messages go that can't be read.
-    pub parked: String,
+    /// Where they come out.
+    pub due: DueQueue,
     delay: Duration,
 }
 
@@ -135,14 +137,53 @@ impl DelayQueue {
     fn new(name: &str, delay: Duration) -> Self {
         Self {
             waiting: format!("{name}.waiting-{}ms", delay.as_millis()),
-            exchange: format!("{name}.due"),
-            due: format!("{name}.due"),
-            parked: format!("{name}.parked"),
+            due: DueQueue::new(name),
             delay,
         }
     }
 
     /// Declares the whole way; whoever comes first makes it.
+    ///
+    /// # Errors
+    /// The broker refused, for example because a queue of the name has other arguments.
+    pub async fn declare(&self, channel: &Channel) -> Result<(), lapin::Error> {
+        self.due.declare(channel).await?;
+
+        let mut waiting = quorum();
+        let delay_ms = i64::try_from(self.delay.as_millis()).unwrap_or(i64::MAX);
+        waiting.insert("x-message-ttl".into(), AMQPValue::LongLongInt(delay_ms));
+        waiting.insert("x-dead-letter-exchange".into(), text(&self.due.exchange));
+        waiting.insert("x-dead-letter-routing-key".into(), text(&self.due.queue));
+        waiting.insert("x-dead-letter-strategy".into(), text("at-least-once"));
+        waiting.insert("x-overflow".into(), text("reject-publish"));
+        channel
+            .queue_declare(self.waiting.as_str().into(), durable(), waiting)
+            .await?;
+        Ok(())
+    }
+}
+
+/// The consumer's side of a [`DelayQueue`]; it need not know the delay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DueQueue {
+    /// The dead-letter exchange in front of it.
+    pub exchange: String,
+    /// Where messages are consumed when their delay is over.
+    pub queue: String,
+    /// Where messages go that can't be read.
+    pub parked: String,
+}
+
+impl DueQueue {
+    fn new(name: &str) -> Self {
+        Self {
+            exchange: format!("{name}.due"),
+            queue: format!("{name}.due"),
+            parked: format!("{name}.parked"),
+        }
+    }
+
+    /// Declares this side of the way; whoever comes first makes it.
     ///
     /// # Errors
     /// The broker refused, for example because a queue of the name has other arguments.
@@ -159,38 +200,29 @@ impl DelayQueue {
                 FieldTable::default(),
             )
             .await?;
-
-        let durable = QueueDeclareOptions {
-            durable: true,
-            ..QueueDeclareOptions::default()
-        };
         channel
-            .queue_declare(self.due.as_str().into(), durable, quorum())
+            .queue_declare(self.queue.as_str().into(), durable(), quorum())
             .await?;
         channel
             .queue_bind(
-                self.due.as_str().into(),
+                self.queue.as_str().into(),
                 self.exchange.as_str().into(),
-                self.due.as_str().into(),
+                self.queue.as_str().into(),
                 QueueBindOptions::default(),
                 FieldTable::default(),
             )
             .await?;
         channel
-            .queue_declare(self.parked.as_str().into(), durable, quorum())
-            .await?;
-
-        let mut waiting = quorum();
-        let delay_ms = i64::try_from(self.delay.as_millis()).unwrap_or(i64::MAX);
-        waiting.insert("x-message-ttl".into(), AMQPValue::LongLongInt(delay_ms));
-        waiting.insert("x-dead-letter-exchange".into(), text(&self.exchange));
-        waiting.insert("x-dead-letter-routing-key".into(), text(&self.due));
-        waiting.insert("x-dead-letter-strategy".into(), text("at-least-once"));
-        waiting.insert("x-overflow".into(), text("reject-publish"));
-        channel
-            .queue_declare(self.waiting.as_str().into(), durable, waiting)
+            .queue_declare(self.parked.as_str().into(), durable(), quorum())
             .await?;
         Ok(())
+    }
+}
+
+fn durable() -> QueueDeclareOptions {
+    QueueDeclareOptions {
+        durable: true,
+        ..QueueDeclareOptions::default()
     }
 }
 
