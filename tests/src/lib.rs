@@ -16,4 +16,4 @@ mod world;
 pub use answer::Answer;
 pub use people::{Buyer, Organiser, payment, text};
 pub use sale::{Sale, SaleOptions, plan_of};
-pub use world::{World, WorldOptions};
+pub use world::{Server, Services, World, WorldOptions};

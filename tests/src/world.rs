@@ -6,7 +6,8 @@ use std::time::Duration;
 use local_servers::{Durability, Endpoints, Home, Kind, PrivateServer, System, SystemOptions};
 use reqwest::{Method, RequestBuilder};
 use sqlx::{Connection as _, PgConnection};
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, OnceCell};
+use url::Url;
 
 use crate::people::{Buyer, Organiser};
 use test_support::{amqp_url, postgres_url, unique_name};
@@ -30,11 +31,70 @@ pub struct WorldOptions {
 #[derive(Debug)]
 pub struct World {
     /// The services.
-    pub system: System,
+    pub services: Services,
     /// A Redis of this world's own.
-    pub redis: PrivateServer,
-    /// A RabbitMQ of this world's own, where it was asked for.
-    pub rabbitmq: Option<PrivateServer>,
+    pub redis: Server,
+    /// RabbitMQ, where this world has one of its own.
+    pub rabbitmq: Option<Server>,
+    base_url: String,
+}
+
+/// The processes of a world, to be stopped, killed and frozen while people use it.
+#[derive(Debug)]
+pub struct Services(Mutex<System>);
+
+impl Services {
+    /// SIGKILL.
+    pub async fn kill(&self, service: &str) {
+        self.0.lock().await.kill_service(service).await.unwrap();
+    }
+
+    /// Starts a killed service and waits until it is ready.
+    pub async fn start(&self, service: &str) {
+        self.0.lock().await.start_service(service).await.unwrap();
+    }
+
+    /// It is there and does not answer.
+    pub async fn pause(&self, service: &str) {
+        self.0.lock().await.pause_service(service).unwrap();
+    }
+
+    /// It answers again.
+    pub async fn resume(&self, service: &str) {
+        self.0.lock().await.resume_service(service).unwrap();
+    }
+
+    /// The private HTTP port of a service.
+    pub async fn admin_url(&self, service: &str) -> String {
+        self.0.lock().await.admin_url(service).unwrap()
+    }
+}
+
+/// A store of a world's own, to be stopped while people use it.
+#[derive(Debug)]
+pub struct Server(Mutex<PrivateServer>);
+
+impl Server {
+    async fn launch(kind: Kind) -> Self {
+        let home = Home::temporary().await.unwrap();
+        Self(Mutex::new(
+            PrivateServer::launch(kind, &home, Durability::Off).await.unwrap(),
+        ))
+    }
+
+    async fn url(&self) -> Url {
+        self.0.lock().await.url()
+    }
+
+    /// Ends it in an orderly way.
+    pub async fn stop(&self) {
+        self.0.lock().await.stop().await;
+    }
+
+    /// Starts it again with the data it had.
+    pub async fn start(&self) {
+        self.0.lock().await.start().await.unwrap();
+    }
 }
 
 impl World {
@@ -54,18 +114,19 @@ impl World {
 
     /// A world of one's own.
     pub async fn start(options: WorldOptions) -> Self {
-        let redis = Self::server(Kind::Redis).await;
-        let rabbitmq = match options.own_rabbitmq {
-            true => Some(Self::server(Kind::RabbitMq).await),
-            false => None,
+        let redis = Server::launch(Kind::Redis).await;
+        let rabbitmq = if options.own_rabbitmq {
+            Some(Server::launch(Kind::RabbitMq).await)
+        } else {
+            None
         };
         let amqp = match &rabbitmq {
-            Some(server) => server.url(),
+            Some(server) => server.url().await,
             None => amqp_url().await.parse().unwrap(),
         };
         let endpoints = Endpoints {
             postgres: postgres_url().await,
-            redis: redis.url(),
+            redis: redis.url().await,
             amqp,
         };
 
@@ -91,16 +152,13 @@ impl World {
         let system = System::start(system, &|_| {})
             .await
             .unwrap_or_else(|error| panic!("{error}"));
+        let base_url = system.base_url();
         Self {
-            system,
+            services: Services(Mutex::new(system)),
             redis,
             rabbitmq,
+            base_url,
         }
-    }
-
-    async fn server(kind: Kind) -> PrivateServer {
-        let home = Home::temporary().await.unwrap();
-        PrivateServer::launch(kind, &home, Durability::Off).await.unwrap()
     }
 
     /// A request to the public API.
@@ -110,7 +168,7 @@ impl World {
             .timeout(CLIENT_TIMEOUT)
             .build()
             .unwrap();
-        client.request(method, format!("{}{path}", self.system.base_url()))
+        client.request(method, format!("{}{path}", self.base_url))
     }
 
     /// A GET of the public API.
@@ -149,7 +207,7 @@ impl World {
 
     /// A service's database, for what no answer shows.
     pub async fn database(&self, service: &str) -> PgConnection {
-        let url = self.system.database_url(service).unwrap();
+        let url = self.services.0.lock().await.database_url(service).unwrap();
         PgConnection::connect(url.as_str()).await.unwrap()
     }
 }
