@@ -113,11 +113,14 @@ impl Stat {
         let mut fields = line.rsplit_once(')')?.1.split_whitespace();
         let state = fields.next()?;
         let parent = fields.next()?.parse().ok()?;
-        let start_ticks = fields.nth(17)?.parse().ok()?;
+        let threads: u32 = fields.nth(15)?.parse().ok()?;
+        let start_ticks = fields.nth(1)?.parse().ok()?;
+        // A zombie with threads left still holds its files and ports.
+        let ended = matches!(state, "Z" | "X" | "x") && threads <= 1;
         Some(Stat {
             parent,
             start_ticks,
-            ended: matches!(state, "Z" | "X" | "x"),
+            ended,
         })
     }
 }
@@ -151,7 +154,7 @@ mod tests {
 
     #[test]
     fn a_program_name_with_brackets_and_spaces_does_not_shift_the_fields() {
-        let line = "77 (a) b (c)) S 12 77 77 0 -1 4194560 1 0 0 0 1 2 3 4 20 0 1 0 987654 1 2 3";
+        let line = "77 (a) b (c)) S 12 77 77 0 -1 4194560 1 0 0 0 1 2 3 4 20 0 6 0 987654 1 2 3";
         let stat = Stat::parse(line).unwrap();
         assert_eq!((stat.parent, stat.start_ticks, stat.ended), (12, 987_654, false));
     }
