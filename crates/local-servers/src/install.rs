@@ -26,9 +26,9 @@ kept="$(mktemp -d)"
 restore() {
     if [ -e "$kept/policy" ]; then mv -f "$kept/policy" "$policy"; else rm -f "$policy"; fi
     if [ -e "$kept/cluster" ]; then mv -f "$kept/cluster" "$cluster"
-    elif [ -e "$cluster.dpkg-dist" ]; then mv -f "$cluster.dpkg-dist" "$cluster"
     elif [ -e /usr/share/postgresql-common/createcluster.conf ]; then
         cp /usr/share/postgresql-common/createcluster.conf "$cluster"
+        rm -f "$cluster.ucf-dist" "$cluster.dpkg-dist"
     else rm -f "$cluster"; fi
     rm -rf "$kept"
 }

@@ -107,7 +107,9 @@ async fn serve(options: &Options, report: &Report, running: &mut Running) -> Res
         running.servers = Some(Servers::acquire(&home, &given, Durability::On, &progress).await?);
         anyhow::Ok(())
     };
-    let ((), bin_dir) = tokio::try_join!(servers, build(&root, options.release, report))?;
+    // Both to their end, also when one fails: an installation is not to be left half done.
+    let (acquired, built) = tokio::join!(servers, build(&root, options.release, report));
+    let ((), bin_dir) = (acquired?, built?);
     let endpoints = match &running.servers {
         Some(servers) => Endpoints::from(servers),
         None => bail!("the servers are gone"),
@@ -170,7 +172,7 @@ impl Running {
         }
         if let Some(servers) = self.servers.take() {
             servers.stop().await;
-            report.step("the servers have stopped; the data stays in .frontrow/");
+            report.step("the servers have stopped; the data is kept");
         }
     }
 }
