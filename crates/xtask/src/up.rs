@@ -107,9 +107,11 @@ async fn serve(options: &Options, report: &Report, running: &mut Running) -> Res
         running.servers = Some(Servers::acquire(&home, &given, Durability::On, &progress).await?);
         anyhow::Ok(())
     };
-    // Both to their end, also when one fails: an installation is not to be left half done.
-    let (acquired, built) = tokio::join!(servers, build(&root, options.release, report));
-    let ((), bin_dir) = (acquired?, built?);
+    // Without servers there is no reason to wait for the build; but a failed build waits for the servers, since an
+    // installation is not to be left half done.
+    let build = async { anyhow::Ok(build(&root, options.release, report).await) };
+    let ((), built) = tokio::try_join!(servers, build)?;
+    let bin_dir = built?;
     let endpoints = match &running.servers {
         Some(servers) => Endpoints::from(servers),
         None => bail!("the servers are gone"),
