@@ -81,7 +81,7 @@ impl Readiness {
     }
 
     /// Runs `tell` with the readiness of now and of every change after.
-    pub async fn follow(&self, mut tell: impl AsyncFnMut(bool)) {
+    pub async fn follow<F: Future<Output = ()>>(&self, mut tell: impl FnMut(bool) -> F) {
         let mut changes = self.state.subscribe();
         loop {
             let ready = changes.borrow_and_update().is_ready();
