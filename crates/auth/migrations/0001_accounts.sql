@@ -1,0 +1,89 @@
+-- Accounts, their roles, their sessions, and the keys that access tokens are signed with.
+
+CREATE TABLE users (
+    user_id       uuid        PRIMARY KEY,
+    email         text        NOT NULL,
+    name          text        NOT NULL,
+    password_hash text        NOT NULL,
+    created_at    timestamptz NOT NULL DEFAULT frontrow_now(),
+
+    -- One address, one account: two sign-ups in a race are settled here.
+    CONSTRAINT users_email_is_unique UNIQUE (email),
+    -- Addresses are compared without regard to case, so only one spelling is kept.
+    CONSTRAINT users_email_is_lower_case CHECK (email = lower(email)),
+    -- The longest address that mail can be sent to.
+    CONSTRAINT users_email_is_bounded CHECK (length(email) BETWEEN 3 AND 254),
+    -- A name is something to show.
+    CONSTRAINT users_name_is_bounded CHECK (length(name) BETWEEN 1 AND 100),
+    -- Nothing but an Argon2id hash is ever kept of a password.
+    CONSTRAINT users_password_is_hashed CHECK (password_hash LIKE '$argon2id$%')
+);
+
+CREATE TABLE user_roles (
+    user_id    uuid        NOT NULL REFERENCES users,
+    role       text        NOT NULL,
+    granted_at timestamptz NOT NULL DEFAULT frontrow_now(),
+
+    PRIMARY KEY (user_id, role),
+    -- Only the roles that services know.
+    CONSTRAINT user_roles_role_is_known CHECK (role IN ('BUYER', 'ORGANISER'))
+);
+
+-- One login. Its refresh tokens are numbered by generation: trading one of the newest generation begins the next.
+CREATE TABLE sessions (
+    session_id    uuid        PRIMARY KEY,
+    user_id       uuid        NOT NULL REFERENCES users,
+    generation    integer     NOT NULL DEFAULT 0,
+    advanced_at   timestamptz NOT NULL,
+    retries       integer     NOT NULL DEFAULT 0,
+    created_at    timestamptz NOT NULL,
+    ends_at       timestamptz NOT NULL,
+    ended_at      timestamptz,
+    ended_because text,
+
+    -- Generations only go up, from 0.
+    CONSTRAINT sessions_generation_counts_from_zero CHECK (generation >= 0),
+    -- Retries of one trade are counted, to bound them.
+    CONSTRAINT sessions_retries_count_from_zero CHECK (retries >= 0),
+    -- A session lasts some time.
+    CONSTRAINT sessions_end_after_they_begin CHECK (ends_at > created_at),
+    -- A session that was ended says why, and one that was not does not.
+    CONSTRAINT sessions_end_has_a_reason CHECK ((ended_at IS NULL) = (ended_because IS NULL)),
+    -- Only the reasons that the service knows.
+    CONSTRAINT sessions_reason_is_known CHECK (ended_because IN ('LOGGED_OUT', 'TOKEN_REUSED', 'LOGIN_FAILED'))
+);
+
+-- Sessions whose time is over are forgotten in this order.
+CREATE INDEX sessions_by_end ON sessions (ends_at);
+
+-- Every refresh token ever given of a session that is still kept, so that a second use is recognised.
+CREATE TABLE refresh_tokens (
+    token_hash bytea       PRIMARY KEY,
+    session_id uuid        NOT NULL REFERENCES sessions ON DELETE CASCADE,
+    generation integer     NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT frontrow_now(),
+
+    -- SHA-256; the token itself is known to its bearer alone.
+    CONSTRAINT refresh_tokens_hash_is_sha256 CHECK (octet_length(token_hash) = 32),
+    -- Generations only go up, from 0.
+    CONSTRAINT refresh_tokens_generation_counts_from_zero CHECK (generation >= 0)
+);
+
+-- Tokens go with their session.
+CREATE INDEX refresh_tokens_by_session ON refresh_tokens (session_id);
+
+CREATE TABLE signing_keys (
+    kid           text        PRIMARY KEY,
+    private_pkcs8 bytea       NOT NULL,
+    public_jwk    jsonb       NOT NULL,
+    created_at    timestamptz NOT NULL DEFAULT frontrow_now(),
+    retired_at    timestamptz,
+
+    -- What is published is found by the id that tokens name.
+    CONSTRAINT signing_keys_jwk_has_the_kid CHECK (public_jwk ->> 'kid' = kid),
+    -- What is published holds no private part ("d" of RFC 8037).
+    CONSTRAINT signing_keys_jwk_is_public CHECK (NOT public_jwk ? 'd')
+);
+
+-- One key signs at a time: of several replicas that start together one makes it.
+CREATE UNIQUE INDEX signing_keys_one_is_active ON signing_keys ((true)) WHERE retired_at IS NULL;

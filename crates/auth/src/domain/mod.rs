@@ -1,0 +1,7 @@
+//! Accounts and sessions: what is a valid account, and what becomes of a session. Nothing here waits or stores.
+
+mod account;
+mod session;
+
+pub use account::{Email, InvalidEmail, InvalidName, InvalidPassword, NewPassword, PersonName, User};
+pub use session::{EndReason, Event, RETRIES_PER_TRADE, Refused, SessionId, SessionState, Step, decide};
