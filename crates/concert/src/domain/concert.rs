@@ -1,0 +1,157 @@
+//! Concerts as everybody sees them, and the prices that an organiser may set.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use service_kit::problem::FieldError;
+use time::OffsetDateTime;
+use vocabulary::{Amount, ConcertId, Currency, Grade, ScheduleId, VenueId};
+
+use super::text::fault;
+
+/// The longest title, in characters.
+pub const TITLE_MAX_CHARS: usize = 200;
+/// The most dates of one concert.
+pub const MAX_SCHEDULES: i64 = 100;
+
+/// A concert with its dates on sale.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Concert {
+    /// Its id.
+    pub concert_id: ConcertId,
+    /// Its title.
+    pub title: String,
+    /// Where it takes place.
+    pub venue_id: VenueId,
+    /// The name of the place.
+    pub venue_name: String,
+    /// What its prices are in.
+    pub currency: Currency,
+    /// What each grade costs, in the order of the plan.
+    pub prices: Vec<Price>,
+    /// Its dates, in the order of their beginning.
+    pub schedules: Vec<Schedule>,
+}
+
+/// What a grade costs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Price {
+    /// The price class.
+    pub grade: Grade,
+    /// In the currency's smallest unit.
+    pub amount: Amount,
+}
+
+/// A date of a concert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Schedule {
+    /// Its id.
+    pub schedule_id: ScheduleId,
+    /// When it begins.
+    #[serde(with = "time::serde::rfc3339")]
+    pub starts_at: OffsetDateTime,
+}
+
+/// A date with what is left of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeatsLeft {
+    /// The date.
+    pub schedule: Schedule,
+    /// By grade, in the order of the plan.
+    pub grades: Vec<GradeSeats>,
+}
+
+/// Seats of one grade at one date.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GradeSeats {
+    /// The price class, with its price.
+    pub price: Price,
+    /// Seats in all.
+    pub total: u32,
+    /// Seats that can be held now.
+    pub available: u32,
+}
+
+/// Prices for exactly the grades of a venue, in the venue's order.
+///
+/// # Errors
+/// Every grade that is missing, unknown, named twice or priced out of range.
+pub fn price_list(grades: &[Grade], asked: &[(String, i64)]) -> Result<Vec<Price>, Vec<FieldError>> {
+    let mut faults = Vec::new();
+    let mut amounts = BTreeMap::new();
+    for (name, units) in asked {
+        let path = format!("prices.{name}");
+        if !grades.iter().any(|grade| grade.as_str() == name) {
+            faults.push(fault(path, "is not a category of this venue's plan"));
+            continue;
+        }
+        match Amount::new(*units) {
+            Err(error) => faults.push(fault(path, error.to_string())),
+            Ok(amount) => {
+                if amounts.insert(name.as_str(), amount).is_some() {
+                    faults.push(fault(path, "stands twice"));
+                }
+            }
+        }
+    }
+    let mut prices = Vec::with_capacity(grades.len());
+    for grade in grades {
+        if let Some(amount) = amounts.get(grade.as_str()) {
+            prices.push(Price {
+                grade: grade.clone(),
+                amount: *amount,
+            });
+        } else if !asked.iter().any(|(name, _)| name == grade.as_str()) {
+            faults.push(fault(format!("prices.{grade}"), "is required"));
+        }
+    }
+    if faults.is_empty() {
+        Ok(prices)
+    } else {
+        Err(faults)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grades(names: &[&str]) -> Vec<Grade> {
+        names
+            .iter()
+            .map(|name| Grade::try_from((*name).to_owned()).unwrap())
+            .collect()
+    }
+
+    fn asked(prices: &[(&str, i64)]) -> Vec<(String, i64)> {
+        prices
+            .iter()
+            .map(|(name, units)| ((*name).to_owned(), *units))
+            .collect()
+    }
+
+    #[test]
+    fn prices_come_in_the_order_of_the_plan() {
+        let prices = price_list(&grades(&["VIP", "R석"]), &asked(&[("R석", 0), ("VIP", 5)])).unwrap();
+        let names: Vec<_> = prices.iter().map(|price| price.grade.as_str()).collect();
+        assert_eq!(names, ["VIP", "R석"]);
+    }
+
+    #[test]
+    fn every_wrong_price_is_named() {
+        let faults = price_list(
+            &grades(&["VIP", "R", "S"]),
+            &asked(&[("VIP", -1), ("R", 1), ("R", 2), ("X", 1)]),
+        )
+        .unwrap_err();
+        assert_eq!(
+            faults,
+            [
+                fault("prices.VIP", "must not be negative"),
+                fault("prices.R", "stands twice"),
+                fault("prices.X", "is not a category of this venue's plan"),
+                fault("prices.S", "is required"),
+            ]
+        );
+    }
+}

@@ -1,0 +1,98 @@
+//! How an organiser wants a waiting room to work.
+
+use service_kit::problem::FieldError;
+use time::OffsetDateTime;
+
+use super::text::fault;
+
+/// The most visitors at once that can be asked for.
+pub const MAX_CAPACITY: u32 = 1_000_000;
+/// The most admissions per second that can be asked for.
+pub const MAX_ADMIT_PER_SECOND: u32 = 100_000;
+
+/// Settings of a waiting room, within their bounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WaitingRoom {
+    capacity: u32,
+    admit_per_second: u32,
+    opens_at: Option<OffsetDateTime>,
+}
+
+impl WaitingRoom {
+    /// `prefix` stands before the names of fields that are wrong.
+    ///
+    /// # Errors
+    /// Every field that is out of bounds.
+    pub fn new(
+        prefix: &str,
+        capacity: u32,
+        admit_per_second: u32,
+        opens_at: Option<OffsetDateTime>,
+    ) -> Result<Self, Vec<FieldError>> {
+        let mut faults = Vec::new();
+        if !(1..=MAX_CAPACITY).contains(&capacity) {
+            faults.push(fault(
+                format!("{prefix}capacity"),
+                format!("must be 1 to {MAX_CAPACITY}"),
+            ));
+        }
+        if !(1..=MAX_ADMIT_PER_SECOND).contains(&admit_per_second) {
+            faults.push(fault(
+                format!("{prefix}admitPerSecond"),
+                format!("must be 1 to {MAX_ADMIT_PER_SECOND}"),
+            ));
+        }
+        // Beyond these years stores and calendars disagree.
+        if opens_at.is_some_and(|at| !(1970..=9999).contains(&at.year())) {
+            faults.push(fault(
+                format!("{prefix}opensAt"),
+                "must be between the years 1970 and 9999",
+            ));
+        }
+        if faults.is_empty() {
+            Ok(Self {
+                capacity,
+                admit_per_second,
+                opens_at,
+            })
+        } else {
+            Err(faults)
+        }
+    }
+
+    /// The most visitors at once.
+    #[must_use]
+    pub const fn capacity(&self) -> u32 {
+        self.capacity
+    }
+
+    /// The most admissions per second.
+    #[must_use]
+    pub const fn admit_per_second(&self) -> u32 {
+        self.admit_per_second
+    }
+
+    /// When it opens; `None` = now.
+    #[must_use]
+    pub const fn opens_at(&self) -> Option<OffsetDateTime> {
+        self.opens_at
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_room_within_its_bounds_is_made() {
+        assert!(WaitingRoom::new("", 1, 1, None).is_ok());
+        assert!(WaitingRoom::new("", MAX_CAPACITY, MAX_ADMIT_PER_SECOND, None).is_ok());
+    }
+
+    #[test]
+    fn every_field_out_of_bounds_is_named() {
+        let faults = WaitingRoom::new("waitingRoom.", 0, MAX_ADMIT_PER_SECOND + 1, None).unwrap_err();
+        let fields: Vec<_> = faults.iter().map(|fault| fault.field.as_str()).collect();
+        assert_eq!(fields, ["waitingRoom.capacity", "waitingRoom.admitPerSecond"]);
+    }
+}

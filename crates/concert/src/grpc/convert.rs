@@ -1,0 +1,146 @@
+//! Generated types to our own and back.
+
+use contracts::{concert as pb, time_of, timestamp};
+use service_kit::problem::{FieldError, Problem};
+use time::OffsetDateTime;
+
+use crate::app::Stats;
+use crate::domain::concert::{Concert, Schedule, SeatsLeft};
+use crate::domain::layout::Layout;
+use crate::domain::page::Page;
+use crate::domain::text::fault;
+use crate::domain::waiting_room::WaitingRoom;
+
+/// `path` is where the public API has the room; empty = it is the body itself.
+pub(super) fn waiting_room(
+    path: &str,
+    room: Option<pb::WaitingRoom>,
+) -> Result<WaitingRoom, Vec<FieldError>> {
+    let Some(room) = room else {
+        let name = if path.is_empty() { "waitingRoom" } else { path };
+        return Err(vec![fault(name, "is required")]);
+    };
+    let prefix = if path.is_empty() {
+        String::new()
+    } else {
+        format!("{path}.")
+    };
+    let opens_at = room
+        .opens_at
+        .map(|at| time_of(&format!("{prefix}opensAt"), &at))
+        .transpose()
+        .map_err(|problem| problem.fields)?;
+    WaitingRoom::new(&prefix, room.capacity, room.admit_per_second, opens_at)
+}
+
+pub(super) fn required_time(
+    field: &str,
+    at: Option<&prost_types::Timestamp>,
+) -> Result<OffsetDateTime, Problem> {
+    at.map_or_else(
+        || Err(Problem::field(field, "is required")),
+        |at| time_of(field, at),
+    )
+}
+
+impl From<Page> for pb::SearchConcertsResponse {
+    fn from(page: Page) -> Self {
+        Self {
+            concerts: page.concerts.into_iter().map(Into::into).collect(),
+            next_cursor: page.next_cursor.unwrap_or_default(),
+        }
+    }
+}
+
+impl From<Concert> for pb::Concert {
+    fn from(concert: Concert) -> Self {
+        let prices = concert.prices.into_iter().map(|price| pb::Price {
+            grade: price.grade.into(),
+            amount: price.amount.get(),
+        });
+        Self {
+            concert_id: concert.concert_id.to_string(),
+            title: concert.title,
+            venue_id: concert.venue_id.to_string(),
+            venue_name: concert.venue_name,
+            currency: concert.currency.into(),
+            prices: prices.collect(),
+            schedules: concert.schedules.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<Schedule> for pb::Schedule {
+    fn from(schedule: Schedule) -> Self {
+        Self {
+            schedule_id: schedule.schedule_id.to_string(),
+            starts_at: Some(timestamp(schedule.starts_at)),
+        }
+    }
+}
+
+impl From<SeatsLeft> for pb::ScheduleSeatsLeft {
+    fn from(left: SeatsLeft) -> Self {
+        let grades = left.grades.into_iter().map(|seats| pb::GradeSeats {
+            grade: seats.price.grade.into(),
+            price: seats.price.amount.get(),
+            total: seats.total,
+            available: seats.available,
+        });
+        Self {
+            schedule: Some(left.schedule.into()),
+            grades: grades.collect(),
+        }
+    }
+}
+
+impl From<&Layout> for pb::Layout {
+    fn from(layout: &Layout) -> Self {
+        let seats = layout.seats().map(|seat| pb::LayoutSeat {
+            seat_id: seat.seat.seat_id.to_string(),
+            index: seat.index.0,
+            section: seat.section.to_owned(),
+            row: seat.row.to_owned(),
+            number: seat.seat.number.clone(),
+            grade: seat.price.grade.to_string(),
+            price: seat.price.amount.get(),
+            x: seat.seat.x,
+            y: seat.seat.y,
+        });
+        let (width, height) = layout.size();
+        Self {
+            version: layout.version().to_owned(),
+            currency: layout.currency().to_string(),
+            seats: seats.collect(),
+            width,
+            height,
+        }
+    }
+}
+
+impl From<WaitingRoom> for pb::WaitingRoom {
+    fn from(room: WaitingRoom) -> Self {
+        Self {
+            capacity: room.capacity(),
+            admit_per_second: room.admit_per_second(),
+            opens_at: room.opens_at().map(timestamp),
+        }
+    }
+}
+
+impl From<Stats> for pb::GetStatsResponse {
+    fn from(stats: Stats) -> Self {
+        let schedules = stats.schedules.into_iter().map(|seats| pb::ScheduleStats {
+            schedule_id: seats.schedule_id.to_string(),
+            available: seats.available,
+            pending: seats.pending,
+            occupied: seats.occupied,
+        });
+        Self {
+            waiting: stats.room.waiting,
+            serving_number: stats.room.serving_number,
+            inside: stats.room.inside,
+            schedules: schedules.collect(),
+        }
+    }
+}

@@ -1,0 +1,414 @@
+//! Concerts: made, listed, found.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
+use vocabulary::{Amount, ConcertId, Currency, Grade, ScheduleId, UserId, VenueId};
+
+use super::idempotency::claim;
+use super::{Creation, Lease, Once, Store, StoreError, Unreadable, interval};
+use crate::domain::concert::{Concert, Price, Schedule};
+use crate::domain::lifecycle::ConcertState;
+use crate::domain::page::{Cursor, Page, Search};
+use crate::domain::waiting_room::WaitingRoom;
+
+/// A concert to be kept.
+#[derive(Debug)]
+pub struct NewConcert {
+    /// Its id.
+    pub concert_id: ConcertId,
+    /// Whose it is.
+    pub organiser_id: UserId,
+    /// A venue of the same organiser.
+    pub venue_id: VenueId,
+    /// Its title.
+    pub title: String,
+    /// What its prices are in.
+    pub currency: Currency,
+    /// One for each grade of the venue.
+    pub prices: Vec<Price>,
+    /// Names its layout.
+    pub layout_version: String,
+    /// How its waiting room is to work at the beginning.
+    pub room: WaitingRoom,
+}
+
+/// A concert whose waiting room may not exist yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnfinishedConcert {
+    /// Its id.
+    pub concert_id: ConcertId,
+    /// The room to be made.
+    pub room: WaitingRoom,
+}
+
+/// A concert as its organiser has it.
+#[derive(Debug)]
+pub struct OwnedConcert {
+    /// Where it stands.
+    pub state: ConcertState,
+    /// Its dates on sale.
+    pub schedules: Vec<ScheduleId>,
+}
+
+struct ConcertRow {
+    concert_id: Uuid,
+    title: String,
+    venue_id: Uuid,
+    venue_name: String,
+    currency: String,
+    created_at: OffsetDateTime,
+}
+
+struct RoomRow {
+    concert_id: Uuid,
+    room_capacity: i32,
+    room_admit_per_second: i32,
+    room_opens_at: Option<OffsetDateTime>,
+}
+
+impl TryFrom<RoomRow> for UnfinishedConcert {
+    type Error = StoreError;
+
+    fn try_from(row: RoomRow) -> Result<Self, Self::Error> {
+        let wrong = Unreadable::Other("a waiting room's settings");
+        let (Ok(capacity), Ok(admit_per_second)) =
+            (row.room_capacity.try_into(), row.room_admit_per_second.try_into())
+        else {
+            return Err(wrong.into());
+        };
+        Ok(Self {
+            concert_id: ConcertId::from_uuid(row.concert_id),
+            room: WaitingRoom::new("", capacity, admit_per_second, row.room_opens_at).map_err(|_| wrong)?,
+        })
+    }
+}
+
+impl Store {
+    /// Keeps a concert in state CREATING, leased to the caller for `lease`.
+    ///
+    /// # Errors
+    /// The key was used for another request, or the database failed.
+    pub async fn create_concert(
+        &self,
+        once: Option<&Once>,
+        concert: &NewConcert,
+        lease: Duration,
+    ) -> Result<Creation<ConcertId>, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        if let Creation::Before(id) = claim(&mut transaction, once, concert.concert_id.as_uuid()).await? {
+            return Ok(Creation::Before(ConcertId::from_uuid(id)));
+        }
+        sqlx::query!(
+            "INSERT INTO concerts (concert_id, organiser_id, venue_id, title, currency, layout_version,
+                                   room_capacity, room_admit_per_second, room_opens_at, state, leased_until)
+             VALUES ($1, $2, $3, normalize($4, NFC), $5, $6, $7, $8, $9, 'CREATING', frontrow_now() + $10)",
+            concert.concert_id.as_uuid(),
+            concert.organiser_id.as_uuid(),
+            concert.venue_id.as_uuid(),
+            concert.title,
+            concert.currency.as_str(),
+            concert.layout_version,
+            i32::try_from(concert.room.capacity()).unwrap_or(i32::MAX),
+            i32::try_from(concert.room.admit_per_second()).unwrap_or(i32::MAX),
+            concert.room.opens_at(),
+            interval(lease),
+        )
+        .execute(&mut *transaction)
+        .await?;
+        let (grades, amounts): (Vec<_>, Vec<_>) = concert
+            .prices
+            .iter()
+            .map(|price| (price.grade.as_str().to_owned(), price.amount.get()))
+            .unzip();
+        sqlx::query!(
+            "INSERT INTO concert_prices (concert_id, venue_id, grade, amount)
+             SELECT $1, $2, grade, amount FROM unnest($3::text[], $4::bigint[]) AS asked (grade, amount)",
+            concert.concert_id.as_uuid(),
+            concert.venue_id.as_uuid(),
+            &grades,
+            &amounts,
+        )
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(Creation::Now)
+    }
+
+    /// Leases the making of one concert's room.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn lease_concert(
+        &self,
+        concert_id: ConcertId,
+        lease: Duration,
+    ) -> Result<Lease<UnfinishedConcert>, StoreError> {
+        let row = sqlx::query_as!(
+            RoomRow,
+            "UPDATE concerts SET leased_until = frontrow_now() + $2
+             WHERE concert_id = $1 AND state = 'CREATING' AND leased_until <= frontrow_now()
+             RETURNING concert_id, room_capacity, room_admit_per_second, room_opens_at",
+            concert_id.as_uuid(),
+            interval(lease),
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        if let Some(row) = row {
+            return Ok(Lease::Taken(row.try_into()?));
+        }
+        let unfinished = sqlx::query_scalar!(
+            r#"SELECT EXISTS (SELECT FROM concerts WHERE concert_id = $1 AND state = 'CREATING') AS "unfinished!""#,
+            concert_id.as_uuid(),
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(if unfinished { Lease::Busy } else { Lease::Finished })
+    }
+
+    /// Leases the making of the room that waited longest; `None` when none waits.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn lease_next_concert(&self, lease: Duration) -> Result<Option<UnfinishedConcert>, StoreError> {
+        sqlx::query_as!(
+            RoomRow,
+            "UPDATE concerts SET leased_until = frontrow_now() + $1
+             WHERE concert_id = (SELECT concert_id FROM concerts
+                                 WHERE state = 'CREATING' AND leased_until <= frontrow_now()
+                                 ORDER BY leased_until LIMIT 1 FOR UPDATE SKIP LOCKED)
+             RETURNING concert_id, room_capacity, room_admit_per_second, room_opens_at",
+            interval(lease),
+        )
+        .fetch_optional(&self.pool)
+        .await?
+        .map(TryInto::try_into)
+        .transpose()
+    }
+
+    /// Gives the lease back; the next try may begin after `pause`.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn release_concert(&self, concert_id: ConcertId, pause: Duration) -> Result<(), StoreError> {
+        sqlx::query!(
+            "UPDATE concerts SET leased_until = frontrow_now() + $2 WHERE concert_id = $1 AND state = 'CREATING'",
+            concert_id.as_uuid(),
+            interval(pause),
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// CREATING -> LISTED.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn list_concert(&self, concert_id: ConcertId) -> Result<(), StoreError> {
+        sqlx::query!(
+            "UPDATE concerts SET state = 'LISTED' WHERE concert_id = $1 AND state = 'CREATING'",
+            concert_id.as_uuid(),
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// A concert of this organiser; `None` also when it is somebody else's.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn owned_concert(
+        &self,
+        organiser_id: UserId,
+        concert_id: ConcertId,
+    ) -> Result<Option<OwnedConcert>, StoreError> {
+        let row = sqlx::query!(
+            r#"SELECT state, ARRAY(SELECT schedule_id FROM schedules
+                                   WHERE schedules.concert_id = concerts.concert_id AND schedules.state = 'ON_SALE'
+                                   ORDER BY starts_at, schedule_id) AS "schedules!"
+               FROM concerts WHERE concert_id = $1 AND organiser_id = $2"#,
+            concert_id.as_uuid(),
+            organiser_id.as_uuid(),
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        Ok(Some(OwnedConcert {
+            state: concert_state(&row.state)?,
+            schedules: row.schedules.into_iter().map(ScheduleId::from_uuid).collect(),
+        }))
+    }
+
+    /// A listed concert with its dates on sale.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn concert(&self, concert_id: ConcertId) -> Result<Option<Concert>, StoreError> {
+        let mut connection = self.pool.acquire().await?;
+        let row = sqlx::query_as!(
+            ConcertRow,
+            "SELECT concert_id, title, venue_id, venues.name AS venue_name, currency, concerts.created_at
+             FROM concerts JOIN venues USING (venue_id) WHERE concert_id = $1 AND state = 'LISTED'",
+            concert_id.as_uuid(),
+        )
+        .fetch_optional(&mut *connection)
+        .await?;
+        let concerts = with_prices_and_dates(&mut connection, row.into_iter().collect()).await?;
+        Ok(concerts.into_iter().next())
+    }
+
+    /// A page of listed concerts, newest first.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn search(&self, search: &Search) -> Result<Page, StoreError> {
+        let mut connection = self.pool.acquire().await?;
+        let (after_time, after_id) = search
+            .after
+            .map(|cursor| (cursor.created_at, cursor.concert_id.as_uuid()))
+            .unzip();
+        // One more than asked for tells whether there is a next page.
+        let limit = i64::from(search.limit) + 1;
+        // Two statements, so that each has the plan of its own index.
+        let mut rows = if search.query.is_empty() {
+            sqlx::query_as!(
+                ConcertRow,
+                "SELECT concert_id, title, venue_id, venues.name AS venue_name, currency, concerts.created_at
+                 FROM concerts JOIN venues USING (venue_id)
+                 WHERE state = 'LISTED'
+                   AND ($1::timestamptz IS NULL OR (concerts.created_at, concert_id) < ($1, $2::uuid))
+                 ORDER BY concerts.created_at DESC, concert_id DESC LIMIT $3",
+                after_time,
+                after_id,
+                limit,
+            )
+            .fetch_all(&mut *connection)
+            .await?
+        } else {
+            sqlx::query_as!(
+                ConcertRow,
+                "SELECT concert_id, title, venue_id, venues.name AS venue_name, currency, concerts.created_at
+                 FROM concerts JOIN venues USING (venue_id)
+                 WHERE state = 'LISTED' AND title ILIKE normalize($4, NFC)
+                   AND ($1::timestamptz IS NULL OR (concerts.created_at, concert_id) < ($1, $2::uuid))
+                 ORDER BY concerts.created_at DESC, concert_id DESC LIMIT $3",
+                after_time,
+                after_id,
+                limit,
+                containing(&search.query),
+            )
+            .fetch_all(&mut *connection)
+            .await?
+        };
+        let more = rows.len() > search.limit as usize;
+        rows.truncate(search.limit as usize);
+        let next_cursor = rows.last().filter(|_| more).map(|last| {
+            Cursor {
+                created_at: last.created_at,
+                concert_id: ConcertId::from_uuid(last.concert_id),
+            }
+            .encode()
+        });
+        Ok(Page {
+            concerts: with_prices_and_dates(&mut connection, rows).await?,
+            next_cursor,
+        })
+    }
+}
+
+/// The ILIKE pattern of titles that contain `text`, taken literally.
+fn containing(text: &str) -> String {
+    let mut pattern = String::with_capacity(text.len() + 2);
+    pattern.push('%');
+    for character in text.chars() {
+        if matches!(character, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(character);
+    }
+    pattern.push('%');
+    pattern
+}
+
+async fn with_prices_and_dates(
+    connection: &mut PgConnection,
+    rows: Vec<ConcertRow>,
+) -> Result<Vec<Concert>, StoreError> {
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<_> = rows.iter().map(|row| row.concert_id).collect();
+    let mut prices = prices_of(connection, &ids).await?;
+    let mut schedules: HashMap<Uuid, Vec<Schedule>> = HashMap::new();
+    let dates = sqlx::query!(
+        "SELECT concert_id, schedule_id, starts_at FROM schedules
+         WHERE concert_id = ANY($1) AND state = 'ON_SALE' ORDER BY concert_id, starts_at, schedule_id",
+        &ids,
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    for date in dates {
+        schedules.entry(date.concert_id).or_default().push(Schedule {
+            schedule_id: ScheduleId::from_uuid(date.schedule_id),
+            starts_at: date.starts_at,
+        });
+    }
+    rows.into_iter()
+        .map(|row| {
+            Ok(Concert {
+                concert_id: ConcertId::from_uuid(row.concert_id),
+                title: row.title,
+                venue_id: VenueId::from_uuid(row.venue_id),
+                venue_name: row.venue_name,
+                currency: row.currency.parse()?,
+                prices: prices.remove(&row.concert_id).unwrap_or_default(),
+                schedules: schedules.remove(&row.concert_id).unwrap_or_default(),
+            })
+        })
+        .collect()
+}
+
+/// Prices of each concert, in the order of its plan.
+pub(super) async fn prices_of(
+    connection: &mut PgConnection,
+    concert_ids: &[Uuid],
+) -> Result<HashMap<Uuid, Vec<Price>>, StoreError> {
+    let rows = sqlx::query!(
+        "SELECT concert_id, grade, amount FROM concert_prices JOIN venue_grades USING (venue_id, grade)
+         WHERE concert_id = ANY($1) ORDER BY concert_id, position",
+        concert_ids,
+    )
+    .fetch_all(connection)
+    .await?;
+    let mut prices: HashMap<Uuid, Vec<Price>> = HashMap::new();
+    for row in rows {
+        prices.entry(row.concert_id).or_default().push(Price {
+            grade: Grade::try_from(row.grade)?,
+            amount: Amount::new(row.amount)?,
+        });
+    }
+    Ok(prices)
+}
+
+fn concert_state(word: &str) -> Result<ConcertState, Unreadable> {
+    match word {
+        "CREATING" => Ok(ConcertState::Creating),
+        "LISTED" => Ok(ConcertState::Listed),
+        _ => Err(Unreadable::Other("a concert's state")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_is_taken_literally() {
+        assert_eq!(containing(r"100%_\"), r"%100\%\_\\%");
+    }
+}
