@@ -1,0 +1,152 @@
+-- Buyers' money: payments in flight and ended, and the ledger that says where every won and every point is.
+-- Times are those of frontrow_now(), amounts whole won (1 point = 1 won).
+
+-- What the ledger comes to for one user; kept by the ledger's own trigger, in the statement that moves the money.
+CREATE TABLE wallets (
+    user_id uuid   PRIMARY KEY,
+    balance bigint NOT NULL DEFAULT 0,
+    pending bigint NOT NULL DEFAULT 0,
+
+    -- Nobody spends points that they do not have.
+    CONSTRAINT wallets_balance_is_not_negative CHECK (balance >= 0),
+    -- Nothing is given back or posted that was not set aside before.
+    CONSTRAINT wallets_pending_is_not_negative CHECK (pending >= 0)
+) WITH (fillfactor = 80);
+
+-- One try to pay one reservation, and how far it got.
+CREATE TABLE payments (
+    payment_id      uuid        PRIMARY KEY,
+    reservation_id  uuid        NOT NULL,
+    user_id         uuid        NOT NULL,
+    state           text        NOT NULL,
+    -- Grows with every transition and every change of hands; every change demands it.
+    version         bigint      NOT NULL DEFAULT 1,
+    points          bigint      NOT NULL,
+    card_amount     bigint      NOT NULL,
+    currency        text        NOT NULL,
+    -- The order that the card was authenticated for.
+    order_id        text,
+    -- The provider's key of the card payment; kept while the provider may have to be asked again.
+    payment_key     text,
+    -- The reservation's version that booking demands of this payment.
+    fence           bigint,
+    -- Which answered try the provider is asked for; part of its Idempotency-Key.
+    attempt         integer     NOT NULL DEFAULT 1,
+    -- Waits since the last transition; they lengthen the next one.
+    tries           integer     NOT NULL DEFAULT 0,
+    failure_code    text,
+    -- The order that the next card attempt is for, as booking named it when it took the hold back.
+    next_order_id   text,
+    idempotency_key text,
+    request_hash    bytea,
+    created_at      timestamptz NOT NULL DEFAULT frontrow_now(),
+    asked_at        timestamptz,
+    captured_at     timestamptz,
+    ended_at        timestamptz,
+    -- When anybody may take the payment up: the end of a lease, or of a wait.
+    resume_at       timestamptz,
+
+    -- The states of the machine, and no other word.
+    CONSTRAINT payments_state_is_known CHECK (state IN (
+        'CREATED', 'POINTS_TAKEN', 'CONFIRMING', 'UNKNOWN', 'CAPTURED', 'RELEASING', 'REFUNDING',
+        'SUCCEEDED', 'FAILED', 'REFUNDED')),
+    -- Money is never negative.
+    CONSTRAINT payments_amounts_are_not_negative CHECK (points >= 0 AND card_amount >= 0),
+    -- A point is a won.
+    CONSTRAINT payments_points_pay_won CHECK (points = 0 OR currency = 'KRW'),
+    -- A card pays for an order, and without a card there is none.
+    CONSTRAINT payments_cards_have_an_order CHECK ((card_amount > 0) = (order_id IS NOT NULL)),
+    -- Only a card payment is asked of the provider.
+    CONSTRAINT payments_without_card_ask_nobody CHECK (
+        card_amount > 0 OR state NOT IN ('CONFIRMING', 'UNKNOWN', 'CAPTURED', 'REFUNDING', 'REFUNDED')),
+    -- The provider's key is kept exactly as long as it may be needed.
+    CONSTRAINT payments_forget_the_key CHECK (
+        (payment_key IS NOT NULL) = (card_amount > 0 AND state NOT IN ('SUCCEEDED', 'FAILED', 'REFUNDED'))),
+    -- Nothing is taken before booking gave the fence.
+    CONSTRAINT payments_carry_the_fence CHECK (fence IS NOT NULL OR state IN ('CREATED', 'FAILED')),
+    -- A capture is recorded exactly where there was one.
+    CONSTRAINT payments_captured_say_when CHECK (
+        (captured_at IS NOT NULL)
+        = (state IN ('CAPTURED', 'REFUNDING', 'REFUNDED') OR (state = 'SUCCEEDED' AND card_amount > 0))),
+    -- Every failure has its reason, and only a failure has one.
+    CONSTRAINT payments_failures_have_a_reason CHECK (
+        (failure_code IS NOT NULL) = (state IN ('RELEASING', 'FAILED', 'REFUNDING', 'REFUNDED'))),
+    -- What has ended is never taken up again; what has not will be.
+    CONSTRAINT payments_end_for_good CHECK (
+        (ended_at IS NOT NULL) = (state IN ('SUCCEEDED', 'FAILED', 'REFUNDED'))
+        AND (resume_at IS NULL) = (state IN ('SUCCEEDED', 'FAILED', 'REFUNDED'))),
+    -- A key is compared by the request that it came with.
+    CONSTRAINT payments_keys_have_a_request CHECK ((idempotency_key IS NULL) = (request_hash IS NULL))
+) WITH (fillfactor = 70);
+
+-- At most one payment of a reservation has not ended yet.
+CREATE UNIQUE INDEX payments_one_open_per_reservation ON payments (reservation_id)
+    WHERE state NOT IN ('SUCCEEDED', 'FAILED', 'REFUNDED');
+-- A reservation is paid once.
+CREATE UNIQUE INDEX payments_one_success_per_reservation ON payments (reservation_id) WHERE state = 'SUCCEEDED';
+-- A user's Idempotency-Key has one effect. The key comes first: after a refusal it is looked up without its user.
+CREATE UNIQUE INDEX payments_one_per_idempotency_key ON payments (idempotency_key, user_id)
+    WHERE idempotency_key IS NOT NULL;
+-- What is due to be taken up, oldest first.
+CREATE INDEX payments_to_resume ON payments (resume_at) WHERE resume_at IS NOT NULL;
+
+-- The ledger. One row moves one amount from one account to another, so debits equal credits by its shape. An account is
+-- a word, and for WALLET and HELD a word and a user; HOUSE, PROVIDER and GRANTS have no row anywhere that every payment
+-- would have to wait for: their balance is summed when somebody asks.
+CREATE TABLE transfers (
+    transfer_id uuid        PRIMARY KEY,
+    operation   text        NOT NULL,
+    kind        text        NOT NULL,
+    debit       text        NOT NULL,
+    credit      text        NOT NULL,
+    user_id     uuid        NOT NULL,
+    amount      bigint      NOT NULL,
+    payment_id  uuid        REFERENCES payments (payment_id),
+    created_at  timestamptz NOT NULL DEFAULT frontrow_now(),
+
+    -- The same operation moves money once.
+    CONSTRAINT transfers_operation_happens_once UNIQUE (operation),
+    -- A transfer moves something, in the direction that it names.
+    CONSTRAINT transfers_amount_is_positive CHECK (amount > 0),
+    -- Each kind of transfer has its two accounts.
+    CONSTRAINT transfers_kind_has_two_accounts CHECK ((kind, debit, credit) IN (
+        ('GRANT',    'GRANTS',   'WALLET'),
+        ('PURCHASE', 'WALLET',   'HELD'),
+        ('RETURN',   'HELD',     'WALLET'),
+        ('POST',     'HELD',     'HOUSE'),
+        ('CAPTURE',  'PROVIDER', 'HOUSE'),
+        ('REFUND',   'HOUSE',    'PROVIDER'))),
+    -- All but grants belong to a payment.
+    CONSTRAINT transfers_of_payments_name_them CHECK ((payment_id IS NULL) = (kind = 'GRANT'))
+);
+-- One user's wallet history, newest first (transfer ids are ordered by time).
+CREATE INDEX transfers_of_a_wallet ON transfers (user_id, transfer_id) WHERE debit = 'WALLET' OR credit = 'WALLET';
+-- What one payment moved.
+CREATE INDEX transfers_of_a_payment ON transfers (payment_id) WHERE payment_id IS NOT NULL;
+
+-- Keeps the wallet what the ledger says it is; an overdrawn wallet refuses the whole statement.
+CREATE FUNCTION follow_transfer() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    to_balance bigint := CASE 'WALLET' WHEN NEW.credit THEN NEW.amount WHEN NEW.debit THEN -NEW.amount ELSE 0 END;
+    to_pending bigint := CASE 'HELD'   WHEN NEW.credit THEN NEW.amount WHEN NEW.debit THEN -NEW.amount ELSE 0 END;
+BEGIN
+    UPDATE wallets SET balance = balance + to_balance, pending = pending + to_pending WHERE user_id = NEW.user_id;
+    IF NOT FOUND THEN
+        -- Two first touches at once: the later one waits here and adds to what the earlier one made.
+        INSERT INTO wallets (user_id) VALUES (NEW.user_id) ON CONFLICT (user_id) DO NOTHING;
+        UPDATE wallets SET balance = balance + to_balance, pending = pending + to_pending WHERE user_id = NEW.user_id;
+    END IF;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER transfers_move_wallets AFTER INSERT ON transfers FOR EACH ROW
+    WHEN (NEW.debit IN ('WALLET', 'HELD') OR NEW.credit IN ('WALLET', 'HELD')) EXECUTE FUNCTION follow_transfer();
+
+-- What was moved was moved: a mistake is answered by another transfer.
+CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'transfers are immutable' USING ERRCODE = 'restrict_violation';
+END
+$$;
+CREATE TRIGGER transfers_are_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON transfers
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();

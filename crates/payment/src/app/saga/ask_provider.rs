@@ -1,0 +1,55 @@
+//! POINTS_TAKEN with a card: the provider is asked to capture, after that was recorded.
+
+use vocabulary::ProblemCode;
+
+use super::{Next, SagaError, verdict};
+use crate::app::App;
+use crate::domain::{Event, Payment};
+use crate::provider::Confirmation;
+
+impl App {
+    pub(super) async fn ask_provider(&self, payment: &Payment) -> Result<Next, SagaError> {
+        // Time has passed since booking was asked: no money is captured for seats that are gone.
+        if payment.resumed
+            && let Err(error) = self
+                .booking
+                .begin(payment.reservation_id, payment.payment_id)
+                .await
+        {
+            return match verdict(payment, error) {
+                Some(reason) => {
+                    let gone = Event::SeatsGone { reason };
+                    Ok(Next::moved(self.record(payment, gone).await?))
+                }
+                None => Ok(Next::later(payment)),
+            };
+        }
+
+        let asked = self.record(payment, Event::ProviderAsked).await?;
+        let charge = self.charge(&asked, "confirm")?;
+        let reason = ProblemCode::PaymentFailed;
+        let payment_id = asked.payment_id;
+        let event = match self.provider.confirm(&charge).await {
+            Confirmation::Captured => Event::Captured,
+            Confirmation::Declined { code } => {
+                tracing::info!(%payment_id, code, "the payment provider declined");
+                Event::NotCaptured { reason }
+            }
+            // Nothing was asked before this, so nothing can have been captured.
+            Confirmation::Rejected { code } => {
+                tracing::error!(%payment_id, code, "the payment provider turned our request away");
+                Event::NotCaptured { reason }
+            }
+            Confirmation::NotSent => {
+                tracing::warn!(%payment_id, "the payment provider could not be reached");
+                Event::NotCaptured { reason }
+            }
+            Confirmation::AlreadyProcessed => Event::OutcomeUnknown { answered: true },
+            Confirmation::Unknown { answered } => {
+                tracing::warn!(%payment_id, answered, "the outcome of a card payment is unknown");
+                Event::OutcomeUnknown { answered }
+            }
+        };
+        Ok(Next::moved(self.record(&asked, event).await?))
+    }
+}

@@ -1,0 +1,49 @@
+//! CREATED: booking is told, and the wallet's share is set aside.
+
+use vocabulary::ProblemCode;
+
+use super::{Next, SagaError, verdict};
+use crate::app::App;
+use crate::domain::{Event, Payment};
+use crate::store::StoreError;
+
+impl App {
+    pub(super) async fn begin_at_booking(&self, payment: &Payment) -> Result<Next, SagaError> {
+        let begun = match self
+            .booking
+            .begin(payment.reservation_id, payment.payment_id)
+            .await
+        {
+            Ok(reservation) => reservation,
+            Err(error) => {
+                return match verdict(payment, error) {
+                    Some(reason) => {
+                        let gone = Event::SeatsGone { reason };
+                        Ok(Next::moved(self.record(payment, gone).await?))
+                    }
+                    None => Ok(Next::later(payment)),
+                };
+            }
+        };
+        let fence = begun.version;
+        // Another payment may have used the order up since this one was allowed.
+        let current = payment
+            .card
+            .as_ref()
+            .is_none_or(|card| begun.order_id.as_ref() == Some(&card.order_id));
+        let recorded = if current {
+            self.record(payment, Event::PointsTaken { fence }).await
+        } else {
+            let reason = ProblemCode::PaymentFailed;
+            self.record(payment, Event::Abandoned { fence, reason }).await
+        };
+        match recorded {
+            Err(SagaError::Store(StoreError::InsufficientPoints)) => {
+                let reason = ProblemCode::InsufficientPoints;
+                let short = Event::Abandoned { fence, reason };
+                Ok(Next::moved(self.record(payment, short).await?))
+            }
+            other => other.map(Next::moved),
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! The booking service as this service sees it: what a reservation costs, and the fence that it demands.
+//!
+//! Prost types stay in this file and in `grpc`; a reservation that is only passed on to the caller travels sealed.
+
+use contracts::booking as proto;
+use contracts::{BookingClient, amount, parse_id, word_of_reservation_status};
+use service_kit::grpc::client::Channel;
+use service_kit::problem::Problem;
+use vocabulary::{Amount, ConcertId, Currency, PaymentId, ProblemCode, QueueNumber};
+use vocabulary::{ReservationId, ReservationStatus, UserId};
+
+use crate::domain::{OrderId, Payment};
+
+/// What allows its bearer to pay.
+pub enum Credential {
+    /// The payment token of the hold.
+    PaymentToken(String),
+    /// The visit that made the hold, by a queue token whose signature was verified.
+    Queue {
+        /// Whose visit.
+        user_id: UserId,
+        /// At which concert.
+        concert_id: ConcertId,
+        /// Its place in the line.
+        number: QueueNumber,
+    },
+}
+
+impl std::fmt::Debug for Credential {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Credential(..)")
+    }
+}
+
+/// A reservation, as far as a payment cares.
+#[derive(Debug, Clone)]
+pub struct Reservation {
+    /// Whose.
+    pub user_id: UserId,
+    /// Where it stands.
+    pub status: ReservationStatus,
+    /// What it costs.
+    pub total: Amount,
+    /// In which currency.
+    pub currency: Currency,
+    /// The order that the next card attempt is for.
+    pub order_id: Option<OrderId>,
+    /// The fence.
+    pub version: u64,
+    /// All of it, for the caller.
+    pub sealed: Sealed,
+}
+
+/// A reservation as booking shows it, to be passed on unread.
+#[derive(Clone)]
+pub struct Sealed(Box<proto::Reservation>);
+
+impl Sealed {
+    pub(crate) fn open(self) -> proto::Reservation {
+        *self.0
+    }
+}
+
+impl std::fmt::Debug for Sealed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Sealed(..)")
+    }
+}
+
+/// Why booking did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum BookingError {
+    /// It decided against it, and will decide so again.
+    #[error("booking refused: {0}")]
+    Refused(Problem),
+    /// It did not say: it is away, late or out of order. Come again.
+    #[error("booking did not decide: {0}")]
+    Undecided(Problem),
+}
+
+impl BookingError {
+    fn of(status: &tonic::Status) -> Self {
+        let problem = Problem::from(status);
+        match problem.code {
+            ProblemCode::Unavailable
+            | ProblemCode::DeadlineExceeded
+            | ProblemCode::TooManyRequests
+            | ProblemCode::Internal => Self::Undecided(problem),
+            _ => Self::Refused(problem),
+        }
+    }
+
+    fn garbled(what: &str) -> Self {
+        Self::Undecided(Problem::new(ProblemCode::Internal, what))
+    }
+}
+
+type Result<T> = std::result::Result<T, BookingError>;
+
+/// Calls booking. Clones share the connection.
+#[derive(Debug, Clone)]
+pub struct Booking {
+    client: BookingClient,
+}
+
+impl Booking {
+    /// Calls through `channel`.
+    #[must_use]
+    pub fn new(channel: Channel) -> Self {
+        Self {
+            client: contracts::booking_client(channel),
+        }
+    }
+
+    /// What a payment would have to cover, for who may pay it.
+    ///
+    /// # Errors
+    /// The credential or the reservation does not allow a payment.
+    pub async fn payable(
+        &self,
+        reservation_id: ReservationId,
+        credential: &Credential,
+    ) -> Result<Reservation> {
+        use proto::payment_credential::Credential as Wire;
+        let credential = match credential {
+            Credential::PaymentToken(token) => Wire::PaymentToken(token.clone()),
+            Credential::Queue {
+                user_id,
+                concert_id,
+                number,
+            } => Wire::Queue(proto::QueueCredential {
+                user_id: user_id.to_string(),
+                concert_id: concert_id.to_string(),
+                number: number.0,
+            }),
+        };
+        let request = proto::GetPayableRequest {
+            reservation_id: reservation_id.to_string(),
+            credential: Some(proto::PaymentCredential {
+                credential: Some(credential),
+            }),
+        };
+        let answer = self.client.clone().get_payable(request).await;
+        read(
+            answer
+                .map_err(|status| BookingError::of(&status))?
+                .into_inner()
+                .reservation,
+        )
+    }
+
+    /// The reservation as its owner sees it.
+    ///
+    /// # Errors
+    /// There is none of this user.
+    pub async fn reservation(&self, reservation_id: ReservationId, user_id: UserId) -> Result<Reservation> {
+        let request = proto::GetReservationRequest {
+            user_id: user_id.to_string(),
+            reservation_id: reservation_id.to_string(),
+        };
+        let answer = self.client.clone().get_reservation(request).await;
+        read(
+            answer
+                .map_err(|status| BookingError::of(&status))?
+                .into_inner()
+                .reservation,
+        )
+    }
+
+    /// PENDING -> PAYING for this payment; the answer's version is the fence. Again for the same payment: the same.
+    ///
+    /// # Errors
+    /// The reservation cannot be paid by this payment.
+    pub async fn begin(&self, reservation_id: ReservationId, payment_id: PaymentId) -> Result<Reservation> {
+        let request = proto::BeginPaymentRequest {
+            reservation_id: reservation_id.to_string(),
+            payment_id: payment_id.to_string(),
+        };
+        let answer = self.client.clone().begin_payment(request).await;
+        read(
+            answer
+                .map_err(|status| BookingError::of(&status))?
+                .into_inner()
+                .reservation,
+        )
+    }
+
+    /// Keeps PAYING from lapsing until the payment's outcome is known. Also the question whether it still stands.
+    ///
+    /// # Errors
+    /// The reservation is no longer PAYING for this payment.
+    pub async fn mark_unknown(&self, payment: &Payment) -> Result<()> {
+        let request = proto::MarkPaymentUnknownRequest {
+            reservation_id: payment.reservation_id.to_string(),
+            payment_id: payment.payment_id.to_string(),
+            version: fence(payment)?,
+        };
+        let answer = self.client.clone().mark_payment_unknown(request).await;
+        answer.map(|_| ()).map_err(|status| BookingError::of(&status))
+    }
+
+    /// PAYING -> CONFIRMED.
+    ///
+    /// # Errors
+    /// Expiry was first.
+    pub async fn confirm(&self, payment: &Payment) -> Result<Reservation> {
+        let request = proto::ConfirmReservationRequest {
+            reservation_id: payment.reservation_id.to_string(),
+            payment_id: payment.payment_id.to_string(),
+            version: fence(payment)?,
+        };
+        let answer = self.client.clone().confirm_reservation(request).await;
+        read(
+            answer
+                .map_err(|status| BookingError::of(&status))?
+                .into_inner()
+                .reservation,
+        )
+    }
+
+    /// PAYING -> PENDING or EXPIRED.
+    ///
+    /// # Errors
+    /// The reservation is no longer PAYING for this payment.
+    pub async fn release(&self, payment: &Payment) -> Result<Reservation> {
+        let request = proto::ReleasePaymentRequest {
+            reservation_id: payment.reservation_id.to_string(),
+            payment_id: payment.payment_id.to_string(),
+            version: fence(payment)?,
+        };
+        let answer = self.client.clone().release_payment(request).await;
+        read(
+            answer
+                .map_err(|status| BookingError::of(&status))?
+                .into_inner()
+                .reservation,
+        )
+    }
+}
+
+fn fence(payment: &Payment) -> Result<u64> {
+    payment
+        .fence
+        .ok_or_else(|| BookingError::garbled("the payment has no fence"))
+}
+
+fn read(reservation: Option<proto::Reservation>) -> Result<Reservation> {
+    let wire = reservation.ok_or_else(|| BookingError::garbled("the answer has no reservation"))?;
+    let status = proto::ReservationStatus::try_from(wire.status)
+        .ok()
+        .and_then(word_of_reservation_status)
+        .ok_or_else(|| BookingError::garbled("the reservation has no status"))?;
+    let currency = wire
+        .currency
+        .parse()
+        .map_err(|_| BookingError::garbled("the reservation has no currency"))?;
+    Ok(Reservation {
+        user_id: parse_id("userId", &wire.user_id).map_err(BookingError::Undecided)?,
+        status,
+        total: amount("total", wire.total).map_err(BookingError::Undecided)?,
+        currency,
+        order_id: OrderId::new(&wire.order_id).ok(),
+        version: wire.version,
+        sealed: Sealed(Box::new(wire)),
+    })
+}

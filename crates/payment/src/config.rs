@@ -1,0 +1,117 @@
+//! Everything that can be set from outside.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use service_kit::admin;
+use service_kit::config::Environment;
+use service_kit::database::DatabaseConfig;
+use service_kit::grpc::client::{DEFAULT_DEADLINE, UpstreamConfig};
+use service_kit::grpc::server::ServerConfig;
+use service_kit::telemetry::TelemetryConfig;
+
+use crate::app::Settings;
+use crate::provider::TossConfig;
+
+/// A step calls booking twice at most; this is what it needs besides, and to spare.
+const STEP_SLACK: Duration = Duration::from_secs(2);
+
+/// The configuration of the service.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where gRPC is served.
+    pub grpc: ServerConfig,
+    /// Where health and metrics are served.
+    pub admin_addr: SocketAddr,
+    /// Logs and traces.
+    pub telemetry: TelemetryConfig,
+    /// Payments and the ledger.
+    pub database: DatabaseConfig,
+    /// Reservations.
+    pub booking: UpstreamConfig,
+    /// Cards.
+    pub provider: TossConfig,
+    /// How long things may take and how often they are tried.
+    pub settings: Settings,
+    /// How often due payments are looked for.
+    pub resume_every: Duration,
+    /// Whether the demonstration's buyer gets points.
+    pub seed_demo: bool,
+    /// How long a stop waits for what is running.
+    pub drain: Duration,
+}
+
+impl Config {
+    /// Reads every key.
+    pub fn read(env: &mut Environment) -> Self {
+        let grpc = ServerConfig::read(env);
+        let admin_addr = admin::read_addr(env);
+        let telemetry = TelemetryConfig::read(env);
+        let database = DatabaseConfig::read(env);
+        let booking = UpstreamConfig::read(env, "BOOKING_URL", "The booking service.");
+        let provider = TossConfig::read(env);
+        let drain = env.seconds(
+            "DRAIN_SECONDS",
+            10,
+            1..=300,
+            "How long a stop waits for what is running.",
+        );
+        let lease = DEFAULT_DEADLINE * 2 + STEP_SLACK;
+        let settings = Settings {
+            pay_wait: env.millis(
+                "PAY_WAIT_MS",
+                8_000,
+                50..=60_000,
+                "How long a caller waits for its payment's end before it is told how far the payment is.",
+            ),
+            lease,
+            provider_lease: lease + provider.longest_call(),
+            retry_min: env.millis(
+                "PAYMENT_RETRY_MIN_MS",
+                400,
+                10..=60_000,
+                "The wait before a step of a payment is tried a second time; it doubles each time, with jitter.",
+            ),
+            retry_max: env.millis(
+                "PAYMENT_RETRY_MAX_MS",
+                30_000,
+                10..=600_000,
+                "The longest wait between two tries of a step; there is no last try.",
+            ),
+            provider_session: env.seconds(
+                "PROVIDER_SESSION_SECONDS",
+                900,
+                60..=86_400,
+                "After this time the provider captures nothing any more that a buyer has authenticated.",
+            ),
+            resume_concurrency: env.number(
+                "RESUME_CONCURRENCY",
+                32,
+                1..=1_000,
+                "Waiting or abandoned payments that are carried on at once.",
+            ),
+            stop_wait: drain / 2,
+        };
+        Self {
+            grpc,
+            admin_addr,
+            telemetry,
+            database,
+            booking,
+            provider,
+            settings,
+            resume_every: env.millis(
+                "RESUME_EVERY_MS",
+                500,
+                10..=60_000,
+                "How often waiting or abandoned payments are looked for.",
+            ),
+            seed_demo: env.flag(
+                "SEED_DEMO",
+                false,
+                "Gives the demonstration's buyer points, once.",
+            ),
+            drain,
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Why a call was refused, as callers may rely on it. Faults of ours are logged here, once.
+
+use std::error::Error;
+
+use service_kit::problem::Problem;
+use vocabulary::ProblemCode;
+
+use crate::app::PayError;
+use crate::booking::BookingError;
+use crate::domain::TermsError;
+use crate::store::StoreError;
+
+pub(super) fn no_such_payment() -> Problem {
+    Problem::new(ProblemCode::NotFound, "there is no such payment of this user")
+}
+
+pub(super) fn of_store(error: StoreError) -> Problem {
+    match error {
+        StoreError::Unavailable(_) => {
+            tracing::warn!(error = &error as &dyn Error, "the database is not available");
+            Problem::of(ProblemCode::Unavailable)
+        }
+        StoreError::InsufficientPoints
+        | StoreError::Superseded
+        | StoreError::Bug(_)
+        | StoreError::Unreadable { .. } => {
+            tracing::error!(error = &error as &dyn Error, "a request failed");
+            Problem::of(ProblemCode::Internal)
+        }
+    }
+}
+
+impl From<PayError> for Problem {
+    fn from(error: PayError) -> Self {
+        let text = error.to_string();
+        match error {
+            PayError::NotFound => Self::new(ProblemCode::NotFound, text),
+            PayError::Terms(broken) => match broken {
+                TermsError::PointsAboveTotal { .. } | TermsError::PointsInAnotherCurrency { .. } => {
+                    Self::field("points", text)
+                }
+                TermsError::CardInAnotherCurrency { .. } => Self::field("card", text),
+                TermsError::AnotherOrder => Self::field("card.orderId", text),
+                TermsError::CardRequired => Self::new(ProblemCode::CardRequired, text),
+            },
+            PayError::AlreadyPaid => Self::of(ProblemCode::AlreadyPaid),
+            PayError::WindowClosed => Self::of(ProblemCode::PaymentWindowClosed),
+            PayError::InProgress => Self::of(ProblemCode::PaymentInProgress),
+            PayError::KeyReused => Self::of(ProblemCode::IdempotencyKeyReused),
+            PayError::KeyInProgress => Self::of(ProblemCode::IdempotencyKeyInProgress),
+            PayError::ProviderSaturated => Self::new(ProblemCode::Unavailable, text),
+            PayError::Failed {
+                payment_id,
+                reason,
+                next_order_id,
+            } => {
+                let problem = Self::new(reason, why(reason)).with("paymentId", payment_id.to_string());
+                match next_order_id {
+                    Some(order_id) => problem.with("orderId", order_id.as_str()),
+                    None => problem,
+                }
+            }
+            PayError::OutOfSight(payment_id) => Self::new(
+                ProblemCode::Unavailable,
+                "the payment was begun and is carried on; ask for it again",
+            )
+            .with("paymentId", payment_id.to_string()),
+            PayError::Booking(BookingError::Refused(problem)) => problem,
+            PayError::Booking(BookingError::Undecided(problem)) => {
+                tracing::warn!(%problem, "booking did not decide");
+                // What is wrong with a peer is not for the caller.
+                Self::of(match problem.code {
+                    ProblemCode::Internal => ProblemCode::Internal,
+                    _ => ProblemCode::Unavailable,
+                })
+            }
+            PayError::Store(error) => of_store(error),
+        }
+    }
+}
+
+const fn why(reason: ProblemCode) -> &'static str {
+    match reason {
+        ProblemCode::InsufficientPoints => "the wallet holds fewer points; nothing was taken",
+        ProblemCode::PaymentFailed => "nothing was charged, and points were given back",
+        ProblemCode::PaymentWindowClosed => {
+            "the seats were gone; what was taken goes back to where it came from"
+        }
+        _ => reason.title(),
+    }
+}

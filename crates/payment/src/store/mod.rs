@@ -1,0 +1,67 @@
+//! The only SQL of this service.
+
+mod ledger;
+mod payments;
+
+use service_kit::database::{Failure, classify};
+use sqlx::PgPool;
+
+pub use ledger::{Entry, GrantOutcome, Wallet};
+pub use payments::{Inserted, Kept, KeyScope, RequestKey};
+
+/// The schema.
+pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
+
+/// Why the store did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The wallet holds fewer points.
+    #[error("the wallet holds fewer points")]
+    InsufficientPoints,
+    /// The payment moved on, or is in other hands.
+    #[error("the payment is in other hands")]
+    Superseded,
+    /// Away, or no connection to spare: come again.
+    #[error("the database is not available")]
+    Unavailable(#[source] sqlx::Error),
+    /// A fault of ours.
+    #[error("the database refused a statement")]
+    Bug(#[source] sqlx::Error),
+    /// A row that this program cannot have written.
+    #[error("payment {payment_id} has a {column} that cannot be read")]
+    Unreadable {
+        /// Which.
+        payment_id: uuid::Uuid,
+        /// Where.
+        column: &'static str,
+    },
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        if let sqlx::Error::Database(database) = &error
+            && database.constraint() == Some("wallets_balance_is_not_negative")
+        {
+            return Self::InsufficientPoints;
+        }
+        match classify(&error) {
+            // Two transactions met: whoever comes again finds the way free.
+            Failure::Unavailable | Failure::Conflict => Self::Unavailable(error),
+            Failure::Bug => Self::Bug(error),
+        }
+    }
+}
+
+/// Payments and the ledger in Postgres.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pool: PgPool,
+}
+
+impl Store {
+    /// On connections of `pool`.
+    #[must_use]
+    pub fn new(pool: PgPool) -> Self {
+        Self { pool }
+    }
+}
