@@ -1,1 +1,19 @@
-//! The public HTTP API.
+//! The public HTTP API. It reads requests, asks the services over gRPC and writes their answers as JSON.
+//!
+//! There is no business rule and no store here: what it remembers (signing keys, rooms, layouts) is a copy that another
+//! service owns, and it may be lost at any moment.
+
+pub mod config;
+pub mod openapi;
+pub mod startup;
+
+mod extract;
+mod keys;
+mod layers;
+mod layouts;
+mod problem;
+mod rooms;
+mod routes;
+mod state;
+mod upstreams;
+mod wire;

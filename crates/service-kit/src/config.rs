@@ -210,10 +210,10 @@ impl Environment {
         Duration::from_millis(self.number(name, default, range, meaning))
     }
 
-    /// One of a few words.
+    /// One of a few words, or a value of another parsed type that has a default.
     pub fn choice<T>(&mut self, name: &'static str, default: T, values: &str, meaning: &'static str) -> T
     where
-        T: FromStr<Err: Display> + Display + Copy,
+        T: FromStr<Err: Display> + Display,
     {
         self.note(name, Some(default.to_string()), values, meaning);
         self.value(name)

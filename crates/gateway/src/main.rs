@@ -1,0 +1,53 @@
+//! `gateway serve`: the public HTTP API as a process.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use gateway::config::Config;
+use gateway::openapi;
+use gateway::startup::Application;
+use service_kit::{admin, cli, config, tasks, telemetry};
+
+#[global_allocator]
+static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// The public HTTP API.
+#[derive(Debug, Parser)]
+#[command(version)]
+enum Command {
+    /// Serve until SIGTERM or SIGINT.
+    Serve,
+    /// Ask the running process whether it is ready.
+    Healthcheck,
+    /// Print every configuration key.
+    Config,
+    /// Print the OpenAPI document.
+    Openapi,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    cli::exit(run(Command::parse()).await)
+}
+
+async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Serve => {
+            let config = config::load(Config::read)?;
+            let _telemetry = telemetry::init("gateway", &config.telemetry)?;
+            Application::build(config)
+                .await?
+                .run_until_stopped(tasks::shutdown_signal())
+                .await
+        }
+        Command::Healthcheck => admin::healthcheck(config::load(admin::read_addr)?).await,
+        Command::Config => {
+            cli::print_config(Config::read);
+            Ok(())
+        }
+        Command::Openapi => {
+            println!("{}", serde_json::to_string_pretty(&openapi::document())?);
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! What every handler works with.
+
+use std::sync::Arc;
+
+use queue_token::QueueTokens;
+use service_kit::health::Readiness;
+
+use crate::keys::AccessTokens;
+use crate::layouts::Layouts;
+use crate::rooms::Rooms;
+use crate::upstreams::{Clients, Probes};
+
+/// The state, shared by all requests.
+pub(crate) type App = Arc<Gateway>;
+
+pub(crate) struct Gateway {
+    pub clients: Clients,
+    pub probes: Probes,
+    pub access_tokens: AccessTokens,
+    pub queue_tokens: QueueTokens,
+    pub rooms: Rooms,
+    pub layouts: Layouts,
+    pub readiness: Readiness,
+}
