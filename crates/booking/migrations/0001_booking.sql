@@ -1,0 +1,210 @@
+-- Seats of a date, who holds them, and what others must still be told. Deadlines are compared with frontrow_now().
+--
+-- Lock order of every transaction that writes: idempotency key, reservation (and its visit), user_schedule_seats in the
+-- order (user_id, schedule_id), reservation_seats in the order (schedule_id, seat_id), outboxes. A transaction that waits
+-- for a seat already has its user's count, so no two can wait for each other.
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- What is on sale: written once by OpenSchedule, never changed.
+
+CREATE TABLE schedules (
+    schedule_id  uuid        PRIMARY KEY,
+    concert_id   uuid        NOT NULL,
+    currency     text        NOT NULL
+        -- A currency is the three letters of ISO 4217.
+        CONSTRAINT schedules_currency_is_three_letters CHECK (currency ~ '^[A-Z]{3}$'),
+    seats        integer     NOT NULL
+        -- A date without seats cannot be sold, and one of more seats is beyond what a hall has.
+        CONSTRAINT schedules_seats_within_bounds CHECK (seats BETWEEN 1 AND 100000),
+    content_hash bytea       NOT NULL
+        -- SHA-256 of all that was opened; opening again with the same content is recognised by it.
+        CONSTRAINT schedules_content_hash_is_sha_256 CHECK (octet_length(content_hash) = 32),
+    opened_at    timestamptz NOT NULL DEFAULT frontrow_now()
+);
+
+CREATE TABLE seats (
+    schedule_id uuid    NOT NULL
+        CONSTRAINT seats_are_of_a_schedule REFERENCES schedules,
+    seat_id     uuid    NOT NULL,
+    seat_index  integer NOT NULL
+        -- Positions in the layout begin at 0.
+        CONSTRAINT seats_index_is_not_negative CHECK (seat_index >= 0),
+    grade       text    NOT NULL
+        -- A price class has a name of 1 to 64 characters.
+        CONSTRAINT seats_grade_has_a_name CHECK (char_length(grade) BETWEEN 1 AND 64),
+    price       bigint  NOT NULL
+        -- A seat may be free of charge but never pays its buyer.
+        CONSTRAINT seats_price_is_not_negative CHECK (price >= 0),
+    CONSTRAINT seats_pkey PRIMARY KEY (schedule_id, seat_id),
+    -- Compact answers name a seat by its index, so no two seats share one.
+    CONSTRAINT seats_index_is_unique UNIQUE (schedule_id, seat_index)
+);
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- Who holds and owns.
+
+CREATE TABLE reservations (
+    reservation_id      uuid        PRIMARY KEY,
+    -- No foreign key of its own: its seats have one, and a share lock on one schedule's row by every hold of an on-sale
+    -- would make them all meet there.
+    schedule_id         uuid        NOT NULL,
+    concert_id          uuid        NOT NULL,
+    user_id             uuid        NOT NULL,
+    visit_id            uuid        NOT NULL
+        -- A visit makes one hold, ever: a second one is page-left, also when queue has not heard of the first.
+        CONSTRAINT reservations_one_per_visit UNIQUE,
+    queue_number        bigint      NOT NULL
+        -- Places in line begin at 1.
+        CONSTRAINT reservations_queue_number_is_positive CHECK (queue_number >= 1),
+    state               text        NOT NULL DEFAULT 'PENDING'
+        -- The words of the state machine; there is no other state.
+        CONSTRAINT reservations_state_is_known
+        CHECK (state IN ('PENDING', 'PAYING', 'CONFIRMED', 'EXPIRED', 'CANCELED')),
+    version             bigint      NOT NULL DEFAULT 1
+        -- The fence grows from 1.
+        CONSTRAINT reservations_version_is_positive CHECK (version >= 1),
+    total               bigint      NOT NULL
+        -- A sum of prices that are not negative.
+        CONSTRAINT reservations_total_is_not_negative CHECK (total >= 0),
+    currency            text        NOT NULL
+        -- A currency is the three letters of ISO 4217.
+        CONSTRAINT reservations_currency_is_three_letters CHECK (currency ~ '^[A-Z]{3}$'),
+    created_at          timestamptz NOT NULL,
+    expires_at          timestamptz NOT NULL,
+    -- When the reservation lapses by itself: a hold at expires_at, a payment in progress at the end of its grace; null
+    -- when it never does.
+    lapses_at           timestamptz,
+    -- The payment that runs or succeeded.
+    payment_id          uuid,
+    paying_since        timestamptz,
+    -- The payment's outcome is not known yet: nobody may sell the seats before it is.
+    payment_unknown     boolean     NOT NULL DEFAULT false,
+    -- The last payment that ended without success; it can not begin again.
+    released_payment_id uuid,
+    attempt             integer     NOT NULL DEFAULT 1
+        -- The first card attempt is number 1.
+        CONSTRAINT reservations_attempt_is_positive CHECK (attempt >= 1),
+
+    -- What is to be paid within no time could never be paid.
+    CONSTRAINT reservations_end_after_their_making CHECK (expires_at > created_at),
+    -- A payment belongs to a reservation while it runs and after it succeeded; a canceled one may have been paid.
+    CONSTRAINT reservations_payment_when_paying_or_paid CHECK (
+        CASE state
+            WHEN 'PENDING'  THEN payment_id IS NULL
+            WHEN 'EXPIRED'  THEN payment_id IS NULL
+            WHEN 'CANCELED' THEN true
+            ELSE payment_id IS NOT NULL
+        END
+    ),
+    -- The time a payment began is kept exactly while it runs: grace is counted from it.
+    CONSTRAINT reservations_paying_since_while_paying CHECK ((paying_since IS NOT NULL) = (state = 'PAYING')),
+    -- Only a payment that runs can have an unknown outcome.
+    CONSTRAINT reservations_unknown_only_while_paying CHECK (NOT payment_unknown OR state = 'PAYING'),
+    -- Exactly what can lapse has a time to lapse: holds, and payments whose outcome is not unknown.
+    CONSTRAINT reservations_lapse_while_unpaid CHECK (
+        (lapses_at IS NOT NULL) = (state = 'PENDING' OR (state = 'PAYING' AND NOT payment_unknown))
+    ),
+    -- A hold lapses at its announced end; a payment never earlier than that.
+    CONSTRAINT reservations_lapse_at_their_end CHECK (
+        CASE state WHEN 'PENDING' THEN lapses_at = expires_at ELSE lapses_at >= expires_at END
+    ),
+    -- The target of reservation_seats' key: a seat's schedule is its reservation's.
+    CONSTRAINT reservations_schedule_key UNIQUE (reservation_id, schedule_id)
+);
+
+-- What is due, oldest first.
+CREATE INDEX reservations_by_lapse ON reservations (lapses_at) WHERE lapses_at IS NOT NULL;
+-- A user's reservations, newest first: the ids are ordered by time.
+CREATE INDEX reservations_by_user ON reservations (user_id, reservation_id DESC);
+
+-- Rows are never deleted, and every committed change of a seat adds exactly 1 to one row's version: the version of a
+-- schedule is the sum of the versions of its rows, a function of committed state alone that strictly grows.
+CREATE TABLE reservation_seats (
+    reservation_id uuid    NOT NULL,
+    schedule_id    uuid    NOT NULL,
+    seat_id        uuid    NOT NULL,
+    -- Index, grade and price as they were when the seat was taken.
+    seat_index     integer NOT NULL,
+    grade          text    NOT NULL,
+    price          bigint  NOT NULL
+        -- A seat may be free of charge but never pays its buyer.
+        CONSTRAINT reservation_seats_price_is_not_negative CHECK (price >= 0),
+    state          text    NOT NULL DEFAULT 'PENDING'
+        -- Held, sold, or back on sale.
+        CONSTRAINT reservation_seats_state_is_known CHECK (state IN ('PENDING', 'OCCUPIED', 'RELEASED')),
+    version        integer NOT NULL DEFAULT 1
+        -- Held 1; sold or released 2; released after a sale 3.
+        CONSTRAINT reservation_seats_version_is_within_bounds CHECK (version BETWEEN 1 AND 3),
+    -- A reservation names a seat once.
+    CONSTRAINT reservation_seats_pkey PRIMARY KEY (reservation_id, seat_id),
+    CONSTRAINT reservation_seats_are_of_a_reservation
+        FOREIGN KEY (reservation_id, schedule_id) REFERENCES reservations (reservation_id, schedule_id),
+    CONSTRAINT reservation_seats_are_seats_of_the_schedule
+        FOREIGN KEY (schedule_id, seat_id) REFERENCES seats (schedule_id, seat_id)
+);
+
+-- A seat of a date has at most one live owner, in every committed state.
+CREATE UNIQUE INDEX reservation_seats_one_live_owner ON reservation_seats (schedule_id, seat_id)
+    WHERE state <> 'RELEASED';
+CREATE INDEX reservation_seats_by_schedule ON reservation_seats (schedule_id);
+
+-- How many seats of a date a user holds or owns; counted in the transaction that takes or gives back.
+CREATE TABLE user_schedule_seats (
+    user_id     uuid    NOT NULL,
+    schedule_id uuid    NOT NULL,
+    held        integer NOT NULL
+        -- Nobody holds or owns more than 4 seats of a date.
+        CONSTRAINT user_schedule_seats_within_the_cap CHECK (held BETWEEN 0 AND 4),
+    CONSTRAINT user_schedule_seats_pkey PRIMARY KEY (user_id, schedule_id)
+);
+
+-- Holds that were asked for with an Idempotency-Key, written in the hold's own transaction; kept for a day.
+CREATE TABLE idempotency (
+    user_id        uuid        NOT NULL,
+    key            text        NOT NULL
+        -- Keys have 1 to 255 characters.
+        CONSTRAINT idempotency_key_has_a_bounded_length CHECK (char_length(key) BETWEEN 1 AND 255),
+    request_hash   bytea       NOT NULL
+        -- SHA-256 of what was asked for: another body under the same key is refused.
+        CONSTRAINT idempotency_request_hash_is_sha_256 CHECK (octet_length(request_hash) = 32),
+    reservation_id uuid        NOT NULL
+        -- Deferred, as the key is written first: a second request waits here before it does anything.
+        CONSTRAINT idempotency_names_a_reservation REFERENCES reservations DEFERRABLE INITIALLY DEFERRED,
+    created_at     timestamptz NOT NULL DEFAULT frontrow_now(),
+    CONSTRAINT idempotency_pkey PRIMARY KEY (user_id, key)
+);
+
+CREATE INDEX idempotency_by_age ON idempotency (created_at);
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- What others must still be told. A row is written in the transaction of its cause, leased by whoever tells it, and
+-- deleted when that is done; a lease that ran out is taken up by the next.
+
+-- Messages that bring the end of a hold to mind, to be published to RabbitMQ.
+CREATE TABLE expiry_outbox (
+    reservation_id uuid        PRIMARY KEY
+        CONSTRAINT expiry_outbox_is_of_a_reservation REFERENCES reservations,
+    expires_at     timestamptz NOT NULL,
+    -- W3C trace context of the hold, so that one trace reaches to the worker.
+    trace_parent   text,
+    leased_until   timestamptz NOT NULL DEFAULT frontrow_now()
+);
+
+CREATE INDEX expiry_outbox_by_lease ON expiry_outbox (leased_until);
+
+-- What queue must learn of a visit.
+CREATE TABLE visit_outbox (
+    notice_id    bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    visit_id     uuid        NOT NULL,
+    notice       text        NOT NULL
+        -- The page ended with a hold; the visit ended with or without a purchase.
+        CONSTRAINT visit_outbox_notice_is_known CHECK (notice IN ('PAGE_ENDED', 'COMPLETED', 'EXPIRED')),
+    attempts     integer     NOT NULL DEFAULT 0
+        -- Tries by the relay; they set its pace, never an end.
+        CONSTRAINT visit_outbox_attempts_are_not_negative CHECK (attempts >= 0),
+    leased_until timestamptz NOT NULL,
+    -- A visit is told each thing once.
+    CONSTRAINT visit_outbox_one_of_a_kind UNIQUE (visit_id, notice)
+);
+
+CREATE INDEX visit_outbox_by_lease ON visit_outbox (leased_until);

@@ -1,0 +1,17 @@
+//! The rules of seats and reservations: states, events, and what each event does to each state.
+//!
+//! Nothing here waits, reads a clock or knows how rows and messages look.
+
+mod order;
+mod payment_token;
+mod reservation;
+mod schedule;
+mod seat;
+mod selection;
+
+pub use order::OrderId;
+pub use payment_token::PaymentTokens;
+pub use reservation::{Event, Lifecycle, Refused, Reservation, ReservedSeat, State, Step};
+pub use schedule::{OpeningError, Schedule, ScheduleOpening, ScheduledSeat};
+pub use seat::{SeatEvent, SeatRefused, apply as apply_to_seat};
+pub use selection::{SeatSelection, SelectionError};

@@ -1,0 +1,144 @@
+//! Between the contract's messages and our own types.
+
+use contracts::booking as proto;
+use contracts::{amount, parse_id, timestamp};
+use secrecy::{ExposeSecret as _, SecretString};
+use service_kit::problem::Problem;
+use vocabulary::{Currency, Grade, QueueNumber, SeatId, SeatIndex, SeatStatus};
+
+use crate::app::{Credential, HoldRequest, OwnReservation, ScheduleCounts, SeatMap};
+use crate::domain::{Reservation, ScheduleOpening, ScheduledSeat};
+
+/// The longest key that a caller may name a request by, in characters.
+const MAX_IDEMPOTENCY_KEY_CHARS: usize = 255;
+/// More seats than anybody may hold are not even read one by one.
+const MAX_SEATS_READ: usize = 100;
+
+pub(super) fn reservation(reservation: &Reservation) -> proto::Reservation {
+    proto::Reservation {
+        reservation_id: reservation.id.to_string(),
+        user_id: reservation.user_id.to_string(),
+        schedule_id: reservation.schedule_id.to_string(),
+        concert_id: reservation.concert_id.to_string(),
+        status: contracts::reservation_status(reservation.status()).into(),
+        seats: reservation
+            .seats
+            .iter()
+            .map(|seat| proto::ReservedSeat {
+                seat_id: seat.seat_id.to_string(),
+                grade: seat.grade.to_string(),
+                price: seat.price.get(),
+            })
+            .collect(),
+        total: reservation.total.get(),
+        currency: reservation.currency.to_string(),
+        created_at: Some(timestamp(reservation.created_at)),
+        expires_at: Some(timestamp(reservation.lifecycle.expires_at)),
+        payment_token: String::new(),
+        order_id: reservation.order_id().to_string(),
+        version: reservation.lifecycle.version,
+    }
+}
+
+pub(super) fn own_reservation(own: &OwnReservation) -> proto::Reservation {
+    let token = own.payment_token.as_ref();
+    proto::Reservation {
+        payment_token: token.map_or_else(String::new, |token| token.expose_secret().to_owned()),
+        ..reservation(&own.reservation)
+    }
+}
+
+pub(super) fn opening(request: proto::OpenScheduleRequest) -> Result<ScheduleOpeningParts, Problem> {
+    let currency: Currency = request
+        .currency
+        .parse()
+        .map_err(|error: vocabulary::MoneyError| Problem::field("currency", error.to_string()))?;
+    if request.seats.is_empty() || request.seats.len() > ScheduleOpening::MAX_SEATS {
+        return Err(Problem::field(
+            "seats",
+            format!("must be 1 to {} seats", ScheduleOpening::MAX_SEATS),
+        ));
+    }
+    let seats = request.seats.into_iter().enumerate().map(|(position, seat)| {
+        Ok(ScheduledSeat {
+            seat_id: parse_id(&format!("seats[{position}].seatId"), &seat.seat_id)?,
+            index: SeatIndex(seat.index),
+            grade: Grade::try_from(seat.grade).map_err(|_| {
+                Problem::field(format!("seats[{position}].grade"), "must have 1 to 64 characters")
+            })?,
+            price: amount(&format!("seats[{position}].price"), seat.price)?,
+        })
+    });
+    Ok(ScheduleOpeningParts {
+        schedule_id: parse_id("scheduleId", &request.schedule_id)?,
+        concert_id: parse_id("concertId", &request.concert_id)?,
+        currency,
+        seats: seats.collect::<Result<_, Problem>>()?,
+    })
+}
+
+/// What a schedule is opened with, not yet checked as a whole.
+pub(super) struct ScheduleOpeningParts {
+    pub(super) schedule_id: vocabulary::ScheduleId,
+    pub(super) concert_id: vocabulary::ConcertId,
+    pub(super) currency: Currency,
+    pub(super) seats: Vec<ScheduledSeat>,
+}
+
+pub(super) fn hold(request: proto::HoldSeatsRequest) -> Result<HoldRequest, Problem> {
+    if request.idempotency_key.chars().count() > MAX_IDEMPOTENCY_KEY_CHARS {
+        return Err(Problem::field(
+            "idempotencyKey",
+            format!("must have at most {MAX_IDEMPOTENCY_KEY_CHARS} characters"),
+        ));
+    }
+    let seat_ids = request.seat_ids.iter().take(MAX_SEATS_READ).enumerate();
+    let seat_ids = seat_ids.map(|(position, id)| parse_id::<SeatId>(&format!("seatIds[{position}]"), id));
+    Ok(HoldRequest {
+        user_id: parse_id("userId", &request.user_id)?,
+        queue_token: SecretString::from(request.queue_token),
+        schedule_id: parse_id("scheduleId", &request.schedule_id)?,
+        seat_ids: seat_ids.collect::<Result<_, _>>()?,
+        idempotency_key: Some(request.idempotency_key).filter(|key| !key.is_empty()),
+    })
+}
+
+pub(super) fn credential(credential: Option<proto::PaymentCredential>) -> Result<Credential, Problem> {
+    use proto::payment_credential::Credential as Wire;
+    match credential.and_then(|credential| credential.credential) {
+        None => Err(Problem::field("credential", "is required")),
+        Some(Wire::PaymentToken(token)) => Ok(Credential::PaymentToken(SecretString::from(token))),
+        Some(Wire::Queue(queue)) => Ok(Credential::Queue {
+            user_id: parse_id("credential.queue.userId", &queue.user_id)?,
+            concert_id: parse_id("credential.queue.concertId", &queue.concert_id)?,
+            number: QueueNumber(queue.number),
+        }),
+    }
+}
+
+pub(super) fn seat_states(map: &SeatMap) -> proto::GetSeatStatesResponse {
+    let letter = |status: &SeatStatus| match status {
+        SeatStatus::Available => b'A',
+        SeatStatus::Pending => b'P',
+        SeatStatus::Occupied => b'O',
+    };
+    proto::GetSeatStatesResponse {
+        version: map.version,
+        statuses: map.seats.iter().map(letter).collect(),
+    }
+}
+
+pub(super) fn counts(schedule: &ScheduleCounts) -> proto::ScheduleCounts {
+    let grades = schedule.grades.iter().map(|grade| proto::GradeCounts {
+        grade: grade.grade.to_string(),
+        price: grade.price.get(),
+        total: grade.total,
+        available: grade.available(),
+        pending: grade.pending,
+        occupied: grade.occupied,
+    });
+    proto::ScheduleCounts {
+        schedule_id: schedule.schedule_id.to_string(),
+        grades: grades.collect(),
+    }
+}

@@ -1,0 +1,91 @@
+//! All of booking's SQL, and its only Redis commands ([`SeatLocks`]).
+//!
+//! Every transition is one guarded `UPDATE`; the guard repeats the rule of `domain`. No network call but those to
+//! Postgres is made while a transaction is open, and every transaction locks in the order that the migration states.
+
+mod expiry_outbox;
+mod holds;
+mod reservations;
+mod schedules;
+mod seat_locks;
+mod seat_states;
+mod transitions;
+mod visit_outbox;
+
+use std::sync::Arc;
+
+use service_kit::database::{self, Failure};
+use sqlx::PgPool;
+
+pub use expiry_outbox::DueMessage;
+pub use holds::{HoldOutcome, NewHold};
+pub use reservations::Loaded;
+pub use schedules::Opened;
+pub use seat_locks::{LockOutcome, LockOwner, SeatLocks};
+pub use seat_states::SeatStates;
+pub use transitions::{Expired, Freed};
+pub use visit_outbox::{Notice, NoticeId, VisitNotice};
+
+/// The schema.
+pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
+
+/// Booking's Postgres. Clones share the pool.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pool: PgPool,
+}
+
+impl Store {
+    /// A store on this pool.
+    #[must_use]
+    pub const fn new(pool: PgPool) -> Self {
+        Self { pool }
+    }
+}
+
+/// The store could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Postgres is away, has no connection to spare, or was too slow: come again.
+    #[error("the database is away")]
+    Unavailable(#[source] sqlx::Error),
+    /// A fault of ours.
+    #[error("the database refused a statement of ours")]
+    Bug(#[source] sqlx::Error),
+    /// A row that none of our statements writes.
+    #[error("a row cannot be read: {0}")]
+    Row(&'static str),
+    /// Another request asked for the same and got this.
+    #[error(transparent)]
+    Shared(#[from] Arc<StoreError>),
+}
+
+impl StoreError {
+    /// Whether coming again can help.
+    #[must_use]
+    pub fn is_unavailable(&self) -> bool {
+        match self {
+            Self::Unavailable(_) => true,
+            Self::Shared(error) => error.is_unavailable(),
+            Self::Bug(_) | Self::Row(_) => false,
+        }
+    }
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        match database::classify(&error) {
+            // The lock order leaves no deadlock; should two transactions meet all the same, coming again is right.
+            Failure::Unavailable | Failure::Conflict => Self::Unavailable(error),
+            Failure::Bug => Self::Bug(error),
+        }
+    }
+}
+
+/// A whole number that a constraint keeps within the type's range.
+fn unsigned<T, U>(number: T, what: &'static str) -> Result<U, StoreError>
+where
+    U: TryFrom<T>,
+{
+    U::try_from(number).map_err(|_| StoreError::Row(what))
+}

@@ -1,0 +1,157 @@
+//! Reading reservations.
+
+use time::OffsetDateTime;
+use uuid::Uuid;
+use vocabulary::{
+    Amount, ConcertId, Grade, PaymentId, QueueNumber, ReservationId, ReservationStatus, ScheduleId, SeatId,
+    UserId, VisitId,
+};
+
+use super::{Store, StoreError, unsigned};
+use crate::domain::{Lifecycle, Reservation, ReservedSeat, State};
+
+/// A reservation and the time at which it stood so.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loaded {
+    /// How it stood.
+    pub reservation: Reservation,
+    /// When, by Postgres' clock.
+    pub now: OffsetDateTime,
+}
+
+impl Store {
+    /// One reservation, whoever owns it.
+    pub async fn reservation(&self, id: ReservationId) -> Result<Option<Loaded>, StoreError> {
+        let row = sqlx::query_as!(
+            Row,
+            r#"SELECT r.reservation_id, schedule_id, concert_id, user_id, visit_id, queue_number, r.state, r.version,
+                      total, currency, created_at, expires_at, lapses_at, payment_id, released_payment_id, attempt,
+                      seats.ids AS "seat_ids!", seats.grades AS "grades!", seats.prices AS "prices!",
+                      frontrow_now() AS "now!"
+               FROM reservations AS r, LATERAL (
+                   SELECT array_agg(seat_id ORDER BY seat_index) AS ids, array_agg(grade ORDER BY seat_index) AS grades,
+                          array_agg(price ORDER BY seat_index) AS prices
+                   FROM reservation_seats AS s WHERE s.reservation_id = r.reservation_id
+               ) AS seats
+               WHERE r.reservation_id = $1"#,
+            id.as_uuid(),
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        row.map(Loaded::try_from).transpose()
+    }
+
+    /// A user's reservations, newest first, from after `after` on.
+    pub async fn reservations_of(
+        &self,
+        user_id: UserId,
+        after: Option<ReservationId>,
+        limit: u32,
+    ) -> Result<Vec<Reservation>, StoreError> {
+        let rows = sqlx::query_as!(
+            Row,
+            r#"SELECT r.reservation_id, schedule_id, concert_id, user_id, visit_id, queue_number, r.state, r.version,
+                      total, currency, created_at, expires_at, lapses_at, payment_id, released_payment_id, attempt,
+                      seats.ids AS "seat_ids!", seats.grades AS "grades!", seats.prices AS "prices!",
+                      frontrow_now() AS "now!"
+               FROM reservations AS r, LATERAL (
+                   SELECT array_agg(seat_id ORDER BY seat_index) AS ids, array_agg(grade ORDER BY seat_index) AS grades,
+                          array_agg(price ORDER BY seat_index) AS prices
+                   FROM reservation_seats AS s WHERE s.reservation_id = r.reservation_id
+               ) AS seats
+               WHERE r.user_id = $1 AND ($2::uuid IS NULL OR r.reservation_id < $2)
+               ORDER BY r.reservation_id DESC LIMIT $3"#,
+            user_id.as_uuid(),
+            after.map(|id| id.as_uuid()),
+            i64::from(limit),
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter()
+            .map(|row| Loaded::try_from(row).map(|loaded| loaded.reservation))
+            .collect()
+    }
+}
+
+struct Row {
+    reservation_id: Uuid,
+    schedule_id: Uuid,
+    concert_id: Uuid,
+    user_id: Uuid,
+    visit_id: Uuid,
+    queue_number: i64,
+    state: String,
+    version: i64,
+    total: i64,
+    currency: String,
+    created_at: OffsetDateTime,
+    expires_at: OffsetDateTime,
+    lapses_at: Option<OffsetDateTime>,
+    payment_id: Option<Uuid>,
+    released_payment_id: Option<Uuid>,
+    attempt: i32,
+    seat_ids: Vec<Uuid>,
+    grades: Vec<String>,
+    prices: Vec<i64>,
+    now: OffsetDateTime,
+}
+
+impl TryFrom<Row> for Loaded {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        let payment = row.payment_id.map(PaymentId::from_uuid);
+        let status: ReservationStatus = row
+            .state
+            .parse()
+            .map_err(|_| StoreError::Row("reservations.state"))?;
+        let state = match (status, payment) {
+            (ReservationStatus::Pending, _) => State::Pending,
+            (ReservationStatus::Paying, Some(payment)) => State::Paying {
+                payment,
+                lapses_at: row.lapses_at,
+            },
+            (ReservationStatus::Confirmed, Some(payment)) => State::Confirmed { payment },
+            (ReservationStatus::Expired, _) => State::Expired,
+            (ReservationStatus::Canceled, _) => State::Canceled,
+            (ReservationStatus::Paying | ReservationStatus::Confirmed, None) => {
+                return Err(StoreError::Row("reservations.payment_id"));
+            }
+        };
+        let seats = row.seat_ids.into_iter().zip(row.grades).zip(row.prices);
+        let seats = seats
+            .map(|((seat_id, grade), price)| {
+                Ok(ReservedSeat {
+                    seat_id: SeatId::from_uuid(seat_id),
+                    grade: Grade::try_from(grade).map_err(|_| StoreError::Row("reservation_seats.grade"))?,
+                    price: Amount::new(price).map_err(|_| StoreError::Row("reservation_seats.price"))?,
+                })
+            })
+            .collect::<Result<_, StoreError>>()?;
+        Ok(Self {
+            reservation: Reservation {
+                id: ReservationId::from_uuid(row.reservation_id),
+                user_id: UserId::from_uuid(row.user_id),
+                schedule_id: ScheduleId::from_uuid(row.schedule_id),
+                concert_id: ConcertId::from_uuid(row.concert_id),
+                visit_id: VisitId::from_uuid(row.visit_id),
+                queue_number: QueueNumber(unsigned(row.queue_number, "reservations.queue_number")?),
+                seats,
+                total: Amount::new(row.total).map_err(|_| StoreError::Row("reservations.total"))?,
+                currency: row
+                    .currency
+                    .parse()
+                    .map_err(|_| StoreError::Row("reservations.currency"))?,
+                created_at: row.created_at,
+                lifecycle: Lifecycle {
+                    state,
+                    version: unsigned(row.version, "reservations.version")?,
+                    attempt: unsigned(row.attempt, "reservations.attempt")?,
+                    expires_at: row.expires_at,
+                    released_payment: row.released_payment_id.map(PaymentId::from_uuid),
+                },
+            },
+            now: row.now,
+        })
+    }
+}

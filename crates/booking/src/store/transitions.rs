@@ -1,0 +1,316 @@
+//! The reservation machine's steps, each as one guarded `UPDATE`.
+//!
+//! A guard repeats `domain`'s rule on the row as it is at that instant. Where it fails nothing is written and the answer
+//! is `None`: somebody else was first, and the caller looks again.
+
+use std::time::Duration;
+
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
+use vocabulary::{PaymentId, ReservationId, ScheduleId, SeatId, VisitId};
+
+use super::visit_outbox::HELD_BY_ITS_WRITER;
+use super::{Notice, NoticeId, Store, StoreError, VisitNotice, unsigned};
+use crate::domain::{Lifecycle, Reservation, State};
+
+/// A reservation that ended, with the seats that are back on sale.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Freed {
+    /// Which.
+    pub reservation_id: ReservationId,
+    /// Its date.
+    pub schedule_id: ScheduleId,
+    /// Its seats.
+    pub seat_ids: Vec<SeatId>,
+    /// What queue must be told.
+    pub notice: VisitNotice,
+}
+
+/// What one batch of expiry did.
+#[derive(Debug, Default)]
+pub struct Expired {
+    /// What lapsed, oldest first.
+    pub freed: Vec<Freed>,
+    /// The earliest end still ahead.
+    pub next_due_at: Option<OffsetDateTime>,
+}
+
+impl Store {
+    /// `PENDING -> PAYING`.
+    pub async fn begin_payment(
+        &self,
+        before: &Reservation,
+        payment: PaymentId,
+        grace: Duration,
+    ) -> Result<Option<Lifecycle>, StoreError> {
+        let row = sqlx::query!(
+            "UPDATE reservations \
+             SET state = 'PAYING', version = version + 1, payment_id = $3, paying_since = frontrow_now(), \
+                 lapses_at = greatest(expires_at, frontrow_now() + make_interval(secs => $4)) \
+             WHERE reservation_id = $1 AND state = 'PENDING' AND version = $2 AND expires_at > frontrow_now() \
+                   AND released_payment_id IS DISTINCT FROM $3 \
+             RETURNING version, lapses_at",
+            before.id.as_uuid(),
+            fence(before.lifecycle.version),
+            payment.as_uuid(),
+            grace.as_secs_f64(),
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        row.map(|row| {
+            Ok(Lifecycle {
+                state: State::Paying {
+                    payment,
+                    lapses_at: row.lapses_at,
+                },
+                version: unsigned(row.version, "reservations.version")?,
+                ..before.lifecycle
+            })
+        })
+        .transpose()
+    }
+
+    /// `PAYING` stays, and does not lapse any more.
+    pub async fn mark_payment_unknown(
+        &self,
+        before: &Reservation,
+        payment: PaymentId,
+    ) -> Result<Option<Lifecycle>, StoreError> {
+        let updated = sqlx::query!(
+            "UPDATE reservations SET payment_unknown = true, lapses_at = NULL \
+             WHERE reservation_id = $1 AND state = 'PAYING' AND version = $2 AND payment_id = $3",
+            before.id.as_uuid(),
+            fence(before.lifecycle.version),
+            payment.as_uuid(),
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok((updated.rows_affected() == 1).then_some(Lifecycle {
+            state: State::Paying {
+                payment,
+                lapses_at: None,
+            },
+            ..before.lifecycle
+        }))
+    }
+
+    /// `PAYING -> CONFIRMED`, and the seats `OCCUPIED`.
+    pub async fn confirm(
+        &self,
+        before: &Reservation,
+        payment: PaymentId,
+    ) -> Result<Option<(Lifecycle, VisitNotice)>, StoreError> {
+        let row = sqlx::query!(
+            r#"WITH confirmed AS (
+                   UPDATE reservations
+                   SET state = 'CONFIRMED', version = version + 1, lapses_at = NULL, paying_since = NULL,
+                       payment_unknown = false
+                   WHERE reservation_id = $1 AND state = 'PAYING' AND version = $2 AND payment_id = $3
+                   RETURNING reservation_id, visit_id, version
+               ), sold AS (
+                   UPDATE reservation_seats AS s SET state = 'OCCUPIED', version = s.version + 1
+                   FROM confirmed WHERE s.reservation_id = confirmed.reservation_id AND s.state = 'PENDING'
+               ), told AS (
+                   INSERT INTO visit_outbox (visit_id, notice, leased_until)
+                   SELECT visit_id, 'COMPLETED', frontrow_now() + make_interval(secs => $4) FROM confirmed
+                   RETURNING notice_id
+               )
+               SELECT version, notice_id FROM confirmed, told"#,
+            before.id.as_uuid(),
+            fence(before.lifecycle.version),
+            payment.as_uuid(),
+            HELD_BY_ITS_WRITER.as_secs_f64(),
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        row.map(|row| {
+            let after = Lifecycle {
+                state: State::Confirmed { payment },
+                version: unsigned(row.version, "reservations.version")?,
+                ..before.lifecycle
+            };
+            let notice = VisitNotice {
+                id: NoticeId(row.notice_id),
+                visit_id: before.visit_id,
+                notice: Notice::Completed,
+            };
+            Ok((after, notice))
+        })
+        .transpose()
+    }
+
+    /// `PAYING -> PENDING` while time is left, else `PAYING -> EXPIRED`; the next card attempt has another number.
+    pub async fn release_payment(
+        &self,
+        before: &Reservation,
+        payment: PaymentId,
+    ) -> Result<Option<(Lifecycle, Option<Freed>)>, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        let Some(row) = sqlx::query!(
+            r#"UPDATE reservations AS r
+               SET state = CASE WHEN in_time THEN 'PENDING' ELSE 'EXPIRED' END,
+                   lapses_at = CASE WHEN in_time THEN expires_at END,
+                   version = version + 1, attempt = attempt + 1, payment_id = NULL, released_payment_id = $3,
+                   paying_since = NULL, payment_unknown = false
+               FROM (SELECT reservation_id AS id, expires_at > frontrow_now() AS in_time
+                     FROM reservations WHERE reservation_id = $1) AS time
+               WHERE reservation_id = time.id AND state = 'PAYING' AND version = $2 AND payment_id = $3
+               RETURNING state, version, attempt, in_time AS "in_time!""#,
+            before.id.as_uuid(),
+            fence(before.lifecycle.version),
+            payment.as_uuid(),
+        )
+        .fetch_optional(&mut *transaction)
+        .await?
+        else {
+            transaction.rollback().await?;
+            return Ok(None);
+        };
+        let freed = if row.in_time {
+            None
+        } else {
+            give_seats_back(&mut transaction, &[before.id.as_uuid()])
+                .await?
+                .pop()
+        };
+        transaction.commit().await?;
+        let after = Lifecycle {
+            state: if row.in_time {
+                State::Pending
+            } else {
+                State::Expired
+            },
+            version: unsigned(row.version, "reservations.version")?,
+            attempt: unsigned(row.attempt, "reservations.attempt")?,
+            released_payment: Some(payment),
+            ..before.lifecycle
+        };
+        Ok(Some((after, freed)))
+    }
+
+    /// `PENDING -> CANCELED` by its owner, and the seats on sale again.
+    pub async fn release(&self, before: &Reservation) -> Result<Option<(Lifecycle, Freed)>, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        let version = sqlx::query_scalar!(
+            "UPDATE reservations SET state = 'CANCELED', version = version + 1, lapses_at = NULL \
+             WHERE reservation_id = $1 AND state = 'PENDING' AND version = $2 RETURNING version",
+            before.id.as_uuid(),
+            fence(before.lifecycle.version),
+        )
+        .fetch_optional(&mut *transaction)
+        .await?;
+        let Some(version) = version else {
+            transaction.rollback().await?;
+            return Ok(None);
+        };
+        let freed = give_seats_back(&mut transaction, &[before.id.as_uuid()])
+            .await?
+            .pop();
+        let freed = freed.ok_or(StoreError::Row("a reservation without seats"))?;
+        transaction.commit().await?;
+        let after = Lifecycle {
+            state: State::Canceled,
+            version: unsigned(version, "reservations.version")?,
+            ..before.lifecycle
+        };
+        Ok(Some((after, freed)))
+    }
+
+    /// `PENDING | PAYING -> EXPIRED` for at most `limit` reservations that are due. What somebody else works on is
+    /// left to them.
+    pub async fn expire_due(&self, limit: u32) -> Result<Expired, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        let expired = sqlx::query_scalar!(
+            "WITH due AS ( \
+                 SELECT reservation_id FROM reservations WHERE lapses_at <= frontrow_now() \
+                 ORDER BY lapses_at LIMIT $1 FOR UPDATE SKIP LOCKED \
+             ) \
+             UPDATE reservations AS r \
+             SET state = 'EXPIRED', version = version + 1, lapses_at = NULL, payment_id = NULL, paying_since = NULL, \
+                 released_payment_id = coalesce(payment_id, released_payment_id), \
+                 attempt = attempt + CASE state WHEN 'PAYING' THEN 1 ELSE 0 END \
+             FROM due \
+             WHERE r.reservation_id = due.reservation_id AND state IN ('PENDING', 'PAYING') \
+             RETURNING r.reservation_id",
+            i64::from(limit),
+        )
+        .fetch_all(&mut *transaction)
+        .await?;
+        let freed = if expired.is_empty() {
+            Vec::new()
+        } else {
+            give_seats_back(&mut transaction, &expired).await?
+        };
+        let next_due_at = sqlx::query_scalar!(
+            "SELECT lapses_at FROM reservations WHERE lapses_at > frontrow_now() ORDER BY lapses_at LIMIT 1",
+        )
+        .fetch_optional(&mut *transaction)
+        .await?
+        .flatten();
+        transaction.commit().await?;
+        Ok(Expired { freed, next_due_at })
+    }
+}
+
+/// Gives the seats of reservations back that this transaction ended: the counts, the seats, the word to queue.
+async fn give_seats_back(
+    connection: &mut PgConnection,
+    reservation_ids: &[Uuid],
+) -> Result<Vec<Freed>, StoreError> {
+    sqlx::query!(
+        "WITH given AS ( \
+             SELECT user_id, s.schedule_id, count(*)::integer AS seats \
+             FROM reservations JOIN reservation_seats AS s USING (reservation_id) \
+             WHERE reservation_id = ANY($1) AND s.state <> 'RELEASED' GROUP BY 1, 2 \
+         ), locked AS ( \
+             SELECT counted.user_id, counted.schedule_id, given.seats \
+             FROM user_schedule_seats AS counted JOIN given USING (user_id, schedule_id) \
+             ORDER BY 1, 2 FOR UPDATE OF counted \
+         ) \
+         UPDATE user_schedule_seats AS counted SET held = held - locked.seats FROM locked \
+         WHERE counted.user_id = locked.user_id AND counted.schedule_id = locked.schedule_id",
+        reservation_ids,
+    )
+    .execute(&mut *connection)
+    .await?;
+
+    let rows = sqlx::query!(
+        r#"WITH released AS (
+               UPDATE reservation_seats SET state = 'RELEASED', version = version + 1
+               WHERE reservation_id = ANY($1) AND state <> 'RELEASED'
+               RETURNING reservation_id, schedule_id, seat_id
+           ), freed AS (
+               SELECT reservation_id, schedule_id, array_agg(seat_id) AS seat_ids FROM released GROUP BY 1, 2
+           ), told AS (
+               INSERT INTO visit_outbox (visit_id, notice, leased_until)
+               SELECT visit_id, 'EXPIRED', frontrow_now() + make_interval(secs => $2)
+               FROM freed JOIN reservations USING (reservation_id)
+               RETURNING notice_id, visit_id
+           )
+           SELECT freed.reservation_id AS "reservation_id!", freed.schedule_id AS "schedule_id!",
+                  seat_ids AS "seat_ids!", notice_id AS "notice_id!", visit_id AS "visit_id!"
+           FROM freed JOIN reservations USING (reservation_id) JOIN told USING (visit_id)"#,
+        reservation_ids,
+        HELD_BY_ITS_WRITER.as_secs_f64(),
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Freed {
+            reservation_id: ReservationId::from_uuid(row.reservation_id),
+            schedule_id: ScheduleId::from_uuid(row.schedule_id),
+            seat_ids: row.seat_ids.into_iter().map(SeatId::from_uuid).collect(),
+            notice: VisitNotice {
+                id: NoticeId(row.notice_id),
+                visit_id: VisitId::from_uuid(row.visit_id),
+                notice: Notice::Expired,
+            },
+        })
+        .collect())
+}
+
+fn fence(version: u64) -> i64 {
+    i64::try_from(version).unwrap_or(i64::MAX)
+}
