@@ -5,11 +5,13 @@ use vocabulary::{UserId, VenueId};
 
 use super::{App, AppError};
 use crate::domain::plan;
-use crate::domain::text::line;
+use crate::domain::text::{fault, line};
 use crate::store::{Creation, IdempotencyKey, NewVenue, Once, Route, StoreError};
 
 /// The longest name of a venue, in characters.
 const NAME_MAX_CHARS: usize = 200;
+/// The largest plan, in bytes.
+const PLAN_MAX_BYTES: usize = 16 * 1024 * 1024;
 
 /// A venue to be made.
 #[derive(Debug, Clone)]
@@ -31,14 +33,20 @@ impl CreateVenue {
         plan_json: Vec<u8>,
         key: &str,
     ) -> Result<Self, Vec<FieldError>> {
-        match (line("name", name, NAME_MAX_CHARS), IdempotencyKey::parse(key)) {
-            (Ok(name), Ok(key)) => Ok(Self {
+        let mut faults = Vec::new();
+        let name = line("name", name, NAME_MAX_CHARS).map_err(|fault| faults.push(fault));
+        if plan_json.len() > PLAN_MAX_BYTES {
+            faults.push(fault("plan", "must be at most 16 MiB"));
+        }
+        let key = IdempotencyKey::parse(key).map_err(|fault| faults.push(fault));
+        match (name, key) {
+            (Ok(name), Ok(key)) if faults.is_empty() => Ok(Self {
                 organiser_id,
                 name,
                 plan_json,
                 key,
             }),
-            (name, key) => Err(name.err().into_iter().chain(key.err()).collect()),
+            _ => Err(faults),
         }
     }
 
@@ -73,8 +81,7 @@ impl App {
         // The plan is hashed and read off the async threads, a few at a time.
         let permit = self.imports.acquire().await;
         let organiser_id = request.organiser_id;
-        let once = tokio::task::spawn_blocking(move || (request.once(), request)).await?;
-        let (once, request) = once;
+        let (once, request) = tokio::task::spawn_blocking(move || (request.once(), request)).await?;
         if let Some(once) = &once
             && let Some(id) = self.store.made_before(once).await?
         {

@@ -5,6 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use service_kit::problem::FieldError;
 use time::OffsetDateTime;
+use time::macros::datetime;
 use uuid::Uuid;
 use vocabulary::ConcertId;
 
@@ -30,6 +31,12 @@ pub struct Cursor {
 const BYTES: usize = 8 + 16;
 
 impl Cursor {
+    /// Before every concert.
+    pub const START: Self = Self {
+        created_at: datetime!(9999-12-31 23:59:59 UTC),
+        concert_id: ConcertId::from_uuid(Uuid::max()),
+    };
+
     /// Opaque text for the caller.
     #[must_use]
     pub fn encode(&self) -> String {

@@ -268,10 +268,7 @@ impl Store {
     /// The database failed.
     pub async fn search(&self, search: &Search) -> Result<Page, StoreError> {
         let mut connection = self.pool.acquire().await?;
-        let (after_time, after_id) = search
-            .after
-            .map(|cursor| (cursor.created_at, cursor.concert_id.as_uuid()))
-            .unzip();
+        let after = search.after.unwrap_or(Cursor::START);
         // One more than asked for tells whether there is a next page.
         let limit = i64::from(search.limit) + 1;
         // Two statements, so that each has the plan of its own index.
@@ -281,10 +278,10 @@ impl Store {
                 "SELECT concert_id, title, venue_id, venues.name AS venue_name, currency, concerts.created_at
                  FROM concerts JOIN venues USING (venue_id)
                  WHERE state = 'LISTED'
-                   AND ($1::timestamptz IS NULL OR (concerts.created_at, concert_id) < ($1, $2::uuid))
+                   AND (concerts.created_at, concert_id) < ($1, $2)
                  ORDER BY concerts.created_at DESC, concert_id DESC LIMIT $3",
-                after_time,
-                after_id,
+                after.created_at,
+                after.concert_id.as_uuid(),
                 limit,
             )
             .fetch_all(&mut *connection)
@@ -295,10 +292,10 @@ impl Store {
                 "SELECT concert_id, title, venue_id, venues.name AS venue_name, currency, concerts.created_at
                  FROM concerts JOIN venues USING (venue_id)
                  WHERE state = 'LISTED' AND title ILIKE normalize($4, NFC)
-                   AND ($1::timestamptz IS NULL OR (concerts.created_at, concert_id) < ($1, $2::uuid))
+                   AND (concerts.created_at, concert_id) < ($1, $2)
                  ORDER BY concerts.created_at DESC, concert_id DESC LIMIT $3",
-                after_time,
-                after_id,
+                after.created_at,
+                after.concert_id.as_uuid(),
                 limit,
                 containing(&search.query),
             )

@@ -1,0 +1,46 @@
+//! What the schema itself refuses, whatever a program believes.
+
+use rstest::rstest;
+
+use crate::world::World;
+
+#[rstest]
+#[case::a_price_for_a_grade_that_the_venue_lacks(
+    "INSERT INTO concert_prices SELECT concert_id, venue_id, 'Gold', 1 FROM concerts",
+    "concert_prices_are_for_grades_of_the_venue"
+)]
+#[case::a_second_price_for_a_grade(
+    "INSERT INTO concert_prices SELECT concert_id, venue_id, 'VIP', 1 FROM concerts",
+    "concert_prices_are_one_per_grade"
+)]
+#[case::a_negative_price(
+    "UPDATE concert_prices SET amount = -1",
+    "concert_prices_are_0_to_a_million_million"
+)]
+#[case::a_concert_in_a_foreign_venue(
+    "UPDATE concerts SET organiser_id = gen_random_uuid()",
+    "concerts_use_an_own_venue"
+)]
+#[case::a_concert_in_an_unknown_state("UPDATE concerts SET state = 'OPEN'", "concerts_state_is_known")]
+#[case::a_title_in_pieces("UPDATE concerts SET title = normalize('하늘', NFD)", "concerts_title_is_nfc")]
+#[case::a_room_for_nobody(
+    "UPDATE concerts SET room_capacity = 0",
+    "concerts_room_capacity_is_1_to_1000000"
+)]
+#[case::a_date_that_was_over_before_it_was_made(
+    "UPDATE schedules SET starts_at = created_at",
+    "schedules_start_after_they_were_made"
+)]
+#[case::a_date_in_an_unknown_state("UPDATE schedules SET state = 'SOLD'", "schedules_state_is_known")]
+#[case::a_venue_without_seats("UPDATE venues SET seats = 0", "venues_have_1_to_100000_seats")]
+#[tokio::test]
+async fn an_impossible_row_is_refused_by_name(#[case] statement: &'static str, #[case] constraint: &str) {
+    let mut world = World::new().await;
+    let concert_id = world.concert("x").await;
+    world.schedule(&concert_id).await;
+    let error = sqlx::query(statement)
+        .execute(world.database.pool())
+        .await
+        .unwrap_err();
+    assert_eq!(error.as_database_error().unwrap().constraint(), Some(constraint));
+}
