@@ -1,0 +1,226 @@
+//! The admission tick: ends what is over, and calls whom there is a place for.
+//!
+//! Every replica ticks. What only one may do is done by compare-and-set: the serving number in Postgres, then the calls
+//! in Redis, which only ever follow what Postgres has.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+use vocabulary::ConcertId;
+
+use super::{AppError, Queue, RoomView, Snapshot};
+use crate::domain::{NumberRange, Room};
+use crate::store::{Counts, Plan};
+
+/// How often every room is looked at.
+const TICK_EVERY: Duration = Duration::from_millis(250);
+/// Rooms that were woken wait so long for others that are.
+const GATHER: Duration = Duration::from_millis(10);
+/// How often places are compared with visits.
+const RECONCILE_EVERY: Duration = Duration::from_secs(2);
+/// Rooms looked at together.
+const ROOMS_AT_ONCE: usize = 8;
+
+impl Queue {
+    /// Ticks until `stop`, and at once for rooms that were woken.
+    ///
+    /// # Errors
+    /// Never: what fails is tried again by the next tick.
+    pub async fn run_admission(self: Arc<Self>, stop: CancellationToken) -> anyhow::Result<()> {
+        let mut ticks = tokio::time::interval(TICK_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut reconciled = Instant::now();
+        let mut moves = true;
+        loop {
+            let done = tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                _ = ticks.tick() => {
+                    let due = reconciled.elapsed() >= RECONCILE_EVERY;
+                    if due {
+                        reconciled = Instant::now();
+                    }
+                    let ticked = self.tick().await;
+                    if due { ticked.and(self.reconcile().await) } else { ticked }
+                }
+                () = self.waker.woken() => {
+                    tokio::time::sleep(GATHER).await;
+                    self.look_at_woken().await
+                }
+            };
+            // An outage is told at its beginning and its end, not four times a second.
+            match &done {
+                Err(error) if moves => {
+                    tracing::error!(error = error as &dyn std::error::Error, "the line does not move");
+                }
+                Ok(()) if !moves => tracing::info!("the line moves again"),
+                _ => {}
+            }
+            moves = done.is_ok();
+        }
+    }
+
+    /// Ends pages whose time is over, looks at every room once, and tells the watchers.
+    ///
+    /// # Errors
+    /// A store is away or refused; the other rooms were looked at all the same.
+    pub async fn tick(&self) -> Result<(), AppError> {
+        let started = Instant::now();
+        self.end_pages().await?;
+        let (rooms, doubtful) = futures::try_join!(self.visits.rooms(), self.visits.doubtful_numbers())?;
+        let looked_at = futures::stream::iter(rooms)
+            .map(|room| self.look_at_or_keep(room, &doubtful))
+            .buffer_unordered(ROOMS_AT_ONCE)
+            .collect::<Vec<_>>()
+            .await;
+
+        let mut first_error = Ok(());
+        let mut snapshot = Snapshot {
+            taken: true,
+            ..Snapshot::default()
+        };
+        for (view, looked_at) in looked_at {
+            snapshot.rooms.insert(view.room.concert_id, view);
+            first_error = first_error.and(looked_at);
+        }
+        self.snapshot.send_replace(Arc::new(snapshot));
+        metrics::histogram!("queue_tick_seconds").record(started.elapsed());
+        first_error
+    }
+
+    async fn look_at_woken(&self) -> Result<(), AppError> {
+        let woken = self.waker.take();
+        let doubtful = self.visits.doubtful_numbers().await?;
+        for concert in woken {
+            if let Some(room) = self.visits.room(concert).await? {
+                self.look_at(room, ranges_of(&doubtful, concert)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Promise 11 needs no haste here: a page that is over is judged so by every read; this frees its place.
+    async fn end_pages(&self) -> Result<(), AppError> {
+        let ended = self.visits.expire_pages().await?;
+        metrics::counter!("queue_pages_expired_total").increment(ended.len() as u64);
+        for visit in ended {
+            if let Err(error) = self
+                .line
+                .forget(visit.concert_id, visit.user_id, visit.number)
+                .await
+            {
+                // The rest would wait for Redis as well; the comparison with Postgres frees their places.
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "ended pages keep their places for now"
+                );
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at a room; one whose line is away shows what Postgres knows, with the counts of the last look.
+    async fn look_at_or_keep(
+        &self,
+        room: Room,
+        doubtful: &BTreeMap<ConcertId, Vec<NumberRange>>,
+    ) -> (RoomView, Result<(), AppError>) {
+        let concert = room.concert_id;
+        match self.look_at(room.clone(), ranges_of(doubtful, concert)).await {
+            Ok(view) => (view, Ok(())),
+            Err(error) => {
+                let seen = self.snapshot.borrow().rooms.get(&concert).cloned();
+                let counts = Counts {
+                    issued: seen.as_ref().map_or(room.issued_to, |seen| seen.last_number),
+                    pages: seen.as_ref().map_or(0, |seen| seen.inside),
+                    called: seen.as_ref().map_or(0, |seen| seen.called),
+                };
+                let measured = seen.map_or(0, |seen| seen.admitted_per_second_milli);
+                (self.room_view(room, counts, measured), Err(error))
+            }
+        }
+    }
+
+    /// One look at a room: lapses, settles, and moves the line as far as places and pace allow.
+    async fn look_at(&self, room: Room, doubtful: &[NumberRange]) -> Result<RoomView, AppError> {
+        let claim_window = self.options.timings.claim;
+        let plan = self
+            .on_line(room.concert_id, || self.line.plan(&room, doubtful, claim_window))
+            .await?;
+        metrics::counter!("queue_turns_missed_total").increment(plan.lapsed);
+        metrics::counter!("queue_late_comers_called_total").increment(plan.late);
+        self.settle(&room, &plan).await?;
+
+        let mut room = room;
+        let mut called = 0;
+        if plan.epoch < room.epoch {
+            // A filling that was overtaken: nothing that it counts can become a visit.
+            self.fill(room.concert_id, Some(plan.epoch)).await?;
+        } else if plan.epoch == room.epoch {
+            called = self.move_line(&mut room, &plan, doubtful).await?;
+        }
+        metrics::counter!("queue_called_total").increment(called);
+        let measured = self.measure(&room, &plan);
+        let counts = Counts {
+            issued: plan.issued,
+            pages: plan.pages,
+            called: plan
+                .called
+                .saturating_add(u32::try_from(called).unwrap_or(u32::MAX)),
+        };
+        Ok(self.room_view(room, counts, measured))
+    }
+
+    /// Commits the planned serving number and calls; answers how many were called.
+    async fn move_line(
+        &self,
+        room: &mut Room,
+        plan: &Plan,
+        doubtful: &[NumberRange],
+    ) -> Result<u64, AppError> {
+        let concert = room.concert_id;
+        let called_at = if plan.serving < room.serving {
+            // Committed by one who did not come to call: it is called as if just now, since nobody could claim before.
+            Some(room.now)
+        } else if plan.serving > room.serving || plan.to == plan.serving {
+            // Somebody moved the line since the room was read, or nobody is to be called.
+            if plan.issued > room.issued_to {
+                self.visits.note_issued(concert, room.epoch, plan.issued).await?;
+            }
+            None
+        } else {
+            let range = NumberRange {
+                after: plan.serving,
+                to: plan.to,
+            };
+            let committed = self
+                .visits
+                .commit_call(concert, room.epoch, range, plan.issued)
+                .await?;
+            if committed.is_some() {
+                room.serving = plan.to;
+            }
+            committed
+        };
+        let Some(called_at) = called_at else { return Ok(0) };
+        let range = NumberRange {
+            after: plan.serving,
+            to: room.serving,
+        };
+        let window_end = called_at + self.options.timings.claim;
+        let called = self
+            .line
+            .call(concert, room.epoch, range, window_end, doubtful)
+            .await?;
+        // A room that was lost meanwhile is filled with what was committed.
+        Ok(called.unwrap_or(0))
+    }
+}
+
+fn ranges_of(doubtful: &BTreeMap<ConcertId, Vec<NumberRange>>, concert: ConcertId) -> &[NumberRange] {
+    doubtful.get(&concert).map_or(&[], Vec::as_slice)
+}

@@ -1,0 +1,162 @@
+//! Taking a place in line.
+
+use queue_token::Claims;
+use queue_token::pace::Pace;
+use vocabulary::{ConcertId, QueueNumber, UserId};
+
+use super::{AppError, Queue, TokenView};
+use crate::domain::{Room, Standing, TokenState};
+use crate::store::{Block, Join};
+
+/// Each turn ends an old place or reserves a block; more than one of each means that others are faster.
+const TRIES: u32 = 4;
+
+/// A queue token with its state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ticket {
+    /// The signed token.
+    pub queue_token: String,
+    /// How it stands.
+    pub view: TokenView,
+    /// False when an earlier place was answered again.
+    pub joined_now: bool,
+}
+
+impl Queue {
+    /// Takes a place for the user; the same one while it is not over. Promise 13.
+    ///
+    /// # Errors
+    /// No such room; a store is away.
+    pub async fn join(&self, concert: ConcertId, user: UserId) -> Result<Ticket, AppError> {
+        for _ in 0..TRIES {
+            match self.on_line(concert, || self.line.join(concert, user)).await? {
+                Join::Given {
+                    number,
+                    serving,
+                    block,
+                } => {
+                    self.reserve_ahead(concert, number, block).await;
+                    self.waker.wake(concert);
+                    metrics::counter!("queue_joins_total").increment(1);
+                    let room = self.room_as_seen(concert).await?;
+                    // The line's own serving number: the room as it was seen may be a little older.
+                    let serving = room.serving.max(serving);
+                    let position = Room {
+                        serving,
+                        ..room.clone()
+                    }
+                    .position(number);
+                    let view = self.view(&room, number, TokenState::Waiting, position);
+                    return self.ticket(concert, user, view, true);
+                }
+                Join::Had(number) => {
+                    if let Some(view) = self.place_again(concert, user, number).await? {
+                        return self.ticket(concert, user, view, false);
+                    }
+                    self.line.forget(concert, user, number).await?;
+                }
+                Join::Empty(block) => {
+                    self.reserve_after(concert, block).await?;
+                }
+            }
+        }
+        Err(AppError::Unsettled)
+    }
+
+    fn ticket(
+        &self,
+        concert: ConcertId,
+        user: UserId,
+        view: TokenView,
+        joined_now: bool,
+    ) -> Result<Ticket, AppError> {
+        let queue_token = self.tokens.sign(&Claims {
+            concert_id: concert,
+            user_id: user,
+            number: view.number,
+        })?;
+        Ok(Ticket {
+            queue_token,
+            view,
+            joined_now,
+        })
+    }
+
+    /// How a place that the user has stands, claiming nothing; `None` when it is over.
+    async fn place_again(
+        &self,
+        concert: ConcertId,
+        user: UserId,
+        number: QueueNumber,
+    ) -> Result<Option<TokenView>, AppError> {
+        let claims = Claims {
+            concert_id: concert,
+            user_id: user,
+            number,
+        };
+        let place = self.place_of(&claims).await?;
+        let view = match place.standing(number, &self.options.timings) {
+            Standing::Ahead { position } => self.view(&place.room, number, TokenState::Waiting, position),
+            Standing::Called {
+                state: TokenState::Expired,
+            }
+            | Standing::Visited(TokenState::Expired | TokenState::Completed)
+            | Standing::Unknown => return Ok(None),
+            Standing::Called { state } => self.called_view(&place.room, number, state),
+            Standing::Visited(state) => self.view_of_visit(&place, number, state),
+        };
+        Ok(Some(view))
+    }
+
+    /// The room as the last tick saw it, or as Postgres knows it.
+    async fn room_as_seen(&self, concert: ConcertId) -> Result<Room, AppError> {
+        let seen = self
+            .snapshot
+            .borrow()
+            .rooms
+            .get(&concert)
+            .map(|view| view.room.clone());
+        match seen {
+            Some(room) => Ok(room),
+            None => self.visits.room(concert).await?.ok_or(AppError::RoomNotFound),
+        }
+    }
+
+    /// Reserves the next block in the middle of this one, so that joins rarely wait for Postgres.
+    async fn reserve_ahead(&self, concert: ConcertId, given: QueueNumber, block: Block) {
+        if block.last.0 - given.0 != u64::from(self.options.number_block / 2) {
+            return;
+        }
+        if let Err(error) = self.reserve_after(concert, block).await {
+            // The place is given; whoever finds the block empty reserves the next.
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "no numbers reserved ahead"
+            );
+        }
+    }
+
+    async fn reserve_after(&self, concert: ConcertId, block: Block) -> Result<(), AppError> {
+        let next = self
+            .visits
+            .reserve_numbers(concert, block, self.options.number_block)
+            .await?;
+        let Some(next) = next else {
+            return self.fill(concert, Some(block.epoch)).await;
+        };
+        // A room that was lost meanwhile is filled by the next try.
+        self.line.extend(concert, next).await?;
+        Ok(())
+    }
+
+    /// How those who wait in this room are told to come again.
+    pub(super) fn pace(&self, room: &Room) -> Pace {
+        let snapshot = self.snapshot.borrow();
+        let measured = snapshot.rooms.get(&room.concert_id);
+        Pace {
+            admit_per_second: room.settings.admit_per_second(),
+            admitted_per_second_milli: measured.map_or(0, |view| view.admitted_per_second_milli),
+            claim_seconds: u32::try_from(self.options.timings.claim.as_secs()).unwrap_or(u32::MAX),
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Rooms as everybody may see them.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError};
+
+use time::OffsetDateTime;
+use tokio::sync::watch;
+use vocabulary::{ConcertId, QueueNumber};
+
+use super::{AppError, Queue};
+use crate::domain::{Room, RoomSettings, RoomState, SettingsError, millis};
+use crate::store::{Counts, LineError, Plan};
+
+/// A room as everybody may see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoomView {
+    /// The room; its serving number is committed.
+    pub room: Room,
+    /// Whether it calls.
+    pub state: RoomState,
+    /// The last number given.
+    pub last_number: QueueNumber,
+    /// Visits in phase PAGE.
+    pub inside: u32,
+    /// Called and expected.
+    pub called: u32,
+    /// Admissions per second over the last minute, times 1,000; 0 when nothing was measured.
+    pub admitted_per_second_milli: u32,
+    /// Seconds that a called number has to claim its turn.
+    pub claim_seconds: u32,
+}
+
+impl RoomView {
+    /// Whether this shows anything else than `earlier` did.
+    #[must_use]
+    pub fn differs_from(&self, earlier: &Self) -> bool {
+        let undated = |view: &Self| Self {
+            room: Room {
+                now: OffsetDateTime::UNIX_EPOCH,
+                ..view.room.clone()
+            },
+            ..view.clone()
+        };
+        undated(self) != undated(earlier)
+    }
+}
+
+/// Every room, as the last tick saw it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// False before the first tick.
+    pub taken: bool,
+    /// The rooms.
+    pub rooms: BTreeMap<ConcertId, RoomView>,
+}
+
+impl Queue {
+    /// Makes a room or changes its settings; that takes effect at once.
+    ///
+    /// # Errors
+    /// Settings out of bounds; Postgres is away.
+    pub async fn put_room(
+        &self,
+        concert: ConcertId,
+        settings: Result<RoomSettings, Vec<SettingsError>>,
+    ) -> Result<RoomView, AppError> {
+        let room = self
+            .visits
+            .put_room(concert, &settings.map_err(AppError::Settings)?)
+            .await?;
+        self.waker.wake(concert);
+        self.view_room(room).await
+    }
+
+    /// A room as everybody may see it. Without Redis it shows what Postgres knows.
+    ///
+    /// # Errors
+    /// No such room; Postgres is away.
+    pub async fn get_room(&self, concert: ConcertId) -> Result<RoomView, AppError> {
+        let room = self.visits.room(concert).await?.ok_or(AppError::RoomNotFound)?;
+        self.view_room(room).await
+    }
+
+    /// The rooms of now and of every tick after.
+    #[must_use]
+    pub fn watch_rooms(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.snapshot.subscribe()
+    }
+
+    async fn view_room(&self, room: Room) -> Result<RoomView, AppError> {
+        let counts = match self.line.counts(room.concert_id).await {
+            Ok(Some(counts)) => counts,
+            Ok(None) | Err(LineError::Unavailable(_)) => Counts {
+                issued: room.issued_to,
+                pages: u32::try_from(self.visits.count_pages(room.concert_id).await?).unwrap_or(u32::MAX),
+                called: 0,
+            },
+            Err(bug) => return Err(bug.into()),
+        };
+        let measured = self
+            .snapshot
+            .borrow()
+            .rooms
+            .get(&room.concert_id)
+            .map(|view| view.admitted_per_second_milli);
+        Ok(self.room_view(room, counts, measured.unwrap_or(0)))
+    }
+
+    pub(super) fn room_view(&self, room: Room, counts: Counts, admitted_per_second_milli: u32) -> RoomView {
+        RoomView {
+            state: room.settings.state_at(room.now),
+            last_number: counts.issued.max(room.serving),
+            inside: counts.pages,
+            called: counts.called,
+            admitted_per_second_milli,
+            claim_seconds: u32::try_from(self.options.timings.claim.as_secs()).unwrap_or(u32::MAX),
+            room,
+        }
+    }
+
+    pub(super) fn measure(&self, room: &Room, plan: &Plan) -> u32 {
+        let mut meters = self.meters.lock().unwrap_or_else(PoisonError::into_inner);
+        let meter = meters.entry(room.concert_id).or_default();
+        meter.note(plan.epoch, millis(room.now), plan.admitted)
+    }
+}

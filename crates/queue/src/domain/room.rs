@@ -1,0 +1,193 @@
+//! A room: what the organiser set, where its numbers stand, and the windows that hold for every room.
+
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use vocabulary::{ConcertId, QueueNumber};
+
+/// The spans that hold for every room.
+#[derive(Debug, Clone, Copy)]
+pub struct Timings {
+    /// How long a page lasts.
+    pub page: Duration,
+    /// How long a called number's place is kept.
+    pub claim: Duration,
+    /// How long after a missed turn one may still come.
+    pub late: Duration,
+}
+
+/// How the organiser wants a room to work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RoomSettings {
+    capacity: u32,
+    admit_per_second: u32,
+    opens_at: Option<OffsetDateTime>,
+}
+
+/// A setting that breaks its rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SettingsError {
+    /// The capacity is out of range.
+    #[error("must be 1 to {max}", max = RoomSettings::MAX_CAPACITY)]
+    Capacity,
+    /// The pace is out of range.
+    #[error("must be 1 to {max}", max = RoomSettings::MAX_ADMIT_PER_SECOND)]
+    AdmitPerSecond,
+}
+
+impl RoomSettings {
+    /// The largest capacity.
+    pub const MAX_CAPACITY: u32 = 1_000_000;
+    /// The fastest pace.
+    pub const MAX_ADMIT_PER_SECOND: u32 = 100_000;
+
+    /// Settings within their bounds. No `opens_at` = open now.
+    ///
+    /// # Errors
+    /// Every setting that is out of its bounds.
+    pub fn new(
+        capacity: u32,
+        admit_per_second: u32,
+        opens_at: Option<OffsetDateTime>,
+    ) -> Result<Self, Vec<SettingsError>> {
+        let mut errors = Vec::new();
+        if !(1..=Self::MAX_CAPACITY).contains(&capacity) {
+            errors.push(SettingsError::Capacity);
+        }
+        if !(1..=Self::MAX_ADMIT_PER_SECOND).contains(&admit_per_second) {
+            errors.push(SettingsError::AdmitPerSecond);
+        }
+        let settings = Self {
+            capacity,
+            admit_per_second,
+            opens_at,
+        };
+        if errors.is_empty() {
+            Ok(settings)
+        } else {
+            Err(errors)
+        }
+    }
+
+    /// The most visits in phase PAGE at any instant.
+    #[must_use]
+    pub const fn capacity(&self) -> u32 {
+        self.capacity
+    }
+
+    /// The most admissions per second.
+    #[must_use]
+    pub const fn admit_per_second(&self) -> u32 {
+        self.admit_per_second
+    }
+
+    /// When the room opens.
+    #[must_use]
+    pub const fn opens_at(&self) -> Option<OffsetDateTime> {
+        self.opens_at
+    }
+
+    /// Whether somebody may be called at `now`.
+    #[must_use]
+    pub fn state_at(&self, now: OffsetDateTime) -> RoomState {
+        match self.opens_at {
+            Some(opens_at) if now < opens_at => RoomState::Scheduled,
+            _ => RoomState::Open,
+        }
+    }
+}
+
+/// Whether a room calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RoomState {
+    /// Not open yet: people join, nobody is called.
+    Scheduled,
+    /// People join and are called.
+    Open,
+}
+
+/// The numbers after one up to and with another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NumberRange {
+    /// The number before the first.
+    pub after: QueueNumber,
+    /// The last.
+    pub to: QueueNumber,
+}
+
+/// A room as Postgres keeps it, at the instant it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Room {
+    /// Whose line it is.
+    pub concert_id: ConcertId,
+    /// What the organiser set.
+    pub settings: RoomSettings,
+    /// Every number up to this one was called.
+    pub serving: QueueNumber,
+    /// Every number up to this one was surely given.
+    pub issued_to: QueueNumber,
+    /// Every number up to this one may have been given.
+    pub reserved_to: QueueNumber,
+    /// Which filling of the line's store is valid.
+    pub epoch: i64,
+    /// The store's time of reading.
+    pub now: OffsetDateTime,
+}
+
+impl Room {
+    /// 1 for the next to be called, 0 for who was called.
+    #[must_use]
+    pub const fn position(&self, number: QueueNumber) -> u64 {
+        number.0.saturating_sub(self.serving.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn settings_out_of_bounds_are_all_named() {
+        assert_eq!(
+            RoomSettings::new(0, 100_001, None).unwrap_err(),
+            [SettingsError::Capacity, SettingsError::AdmitPerSecond]
+        );
+        assert!(RoomSettings::new(1_000_000, 100_000, None).is_ok());
+    }
+
+    #[test]
+    fn a_room_is_open_from_its_opening_on() {
+        let opens_at = OffsetDateTime::UNIX_EPOCH + Duration::from_secs(60);
+        let settings = RoomSettings::new(1, 1, Some(opens_at)).unwrap();
+        assert_eq!(
+            settings.state_at(opens_at - Duration::from_millis(1)),
+            RoomState::Scheduled
+        );
+        assert_eq!(settings.state_at(opens_at), RoomState::Open);
+        let open = RoomSettings::new(1, 1, None).unwrap();
+        assert_eq!(open.state_at(OffsetDateTime::UNIX_EPOCH), RoomState::Open);
+    }
+
+    proptest! {
+        #[test]
+        fn a_position_is_at_least_one_while_waiting_and_never_grows(
+            number in 1_u64..1 << 40, serving in 0_u64..1 << 40, advance in 0_u64..1 << 20,
+        ) {
+            let room = |serving| Room {
+                concert_id: ConcertId::from_uuid(uuid::Uuid::nil()),
+                settings: RoomSettings::new(1, 1, None).unwrap(),
+                serving: QueueNumber(serving),
+                issued_to: QueueNumber(1 << 41),
+                reserved_to: QueueNumber(1 << 41),
+                epoch: 1,
+                now: OffsetDateTime::UNIX_EPOCH,
+            };
+            let before = room(serving).position(QueueNumber(number));
+            let after = room(serving + advance).position(QueueNumber(number));
+            prop_assert!(after <= before);
+            prop_assert_eq!(before == 0, number <= serving);
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Between the contract's messages and what the use cases speak of.
+
+use contracts::{queue, queue_status, timestamp};
+use service_kit::problem::Problem;
+use vocabulary::QueueTokenStatus;
+
+use crate::app::{RoomView, Ticket, TokenView, VisitOutcome, VisitPurpose};
+use crate::domain::{RoomSettings, RoomState, SettingsError, TokenState};
+
+pub(super) fn token_state(view: TokenView) -> queue::TokenState {
+    let (status, phase) = match view.state {
+        TokenState::Waiting | TokenState::TurnMissed => {
+            (QueueTokenStatus::Waiting, queue::Phase::Unspecified)
+        }
+        TokenState::Page => (QueueTokenStatus::Processing, queue::Phase::Page),
+        TokenState::Payment => (QueueTokenStatus::Processing, queue::Phase::Payment),
+        TokenState::Completed => (QueueTokenStatus::Completed, queue::Phase::Unspecified),
+        TokenState::Expired => (QueueTokenStatus::Expired, queue::Phase::Unspecified),
+    };
+    queue::TokenState {
+        status: queue_status(status).into(),
+        phase: phase.into(),
+        number: view.number.0,
+        position: view.position,
+        ahead: view.position.saturating_sub(1),
+        eta_seconds: view.eta_seconds,
+        poll_after_ms: view.poll_after_ms,
+        expires_at: view.expires_at.map(timestamp),
+        turn_missed: view.state == TokenState::TurnMissed,
+        visit_id: view.visit_id.map(|id| id.to_string()).unwrap_or_default(),
+    }
+}
+
+pub(super) fn ticket(ticket: Ticket) -> queue::Ticket {
+    queue::Ticket {
+        queue_token: ticket.queue_token,
+        state: Some(token_state(ticket.view)),
+        joined_now: ticket.joined_now,
+    }
+}
+
+pub(super) fn room(view: &RoomView) -> queue::Room {
+    let settings = &view.room.settings;
+    let state = match view.state {
+        RoomState::Scheduled => queue::RoomState::Scheduled,
+        RoomState::Open => queue::RoomState::Open,
+    };
+    queue::Room {
+        concert_id: view.room.concert_id.to_string(),
+        state: state.into(),
+        serving_number: view.room.serving.0,
+        last_number: view.last_number.0,
+        waiting: view.room.position(view.last_number),
+        inside: view.inside,
+        called: view.called,
+        settings: Some(queue::RoomSettings {
+            capacity: settings.capacity(),
+            admit_per_second: settings.admit_per_second(),
+            opens_at: settings.opens_at().map(timestamp),
+        }),
+        admitted_per_second_milli: view.admitted_per_second_milli,
+        claim_seconds: view.claim_seconds,
+    }
+}
+
+/// Settings, or the rules that they break.
+pub(super) fn settings(
+    settings: Option<queue::RoomSettings>,
+) -> Result<Result<RoomSettings, Vec<SettingsError>>, Problem> {
+    let settings = settings.ok_or_else(|| Problem::field("settings", "is required"))?;
+    let opens_at = settings.opens_at.as_ref();
+    let opens_at = opens_at
+        .map(|time| contracts::time_of("opensAt", time))
+        .transpose()?;
+    Ok(RoomSettings::new(
+        settings.capacity,
+        settings.admit_per_second,
+        opens_at,
+    ))
+}
+
+pub(super) fn purpose(purpose: queue::VisitPurpose) -> Result<VisitPurpose, Problem> {
+    match purpose {
+        queue::VisitPurpose::Read => Ok(VisitPurpose::Read),
+        queue::VisitPurpose::Hold => Ok(VisitPurpose::Hold),
+        queue::VisitPurpose::Unspecified => Err(Problem::field("purpose", "is required")),
+    }
+}
+
+pub(super) fn outcome(outcome: queue::VisitOutcome) -> Result<VisitOutcome, Problem> {
+    match outcome {
+        queue::VisitOutcome::Completed => Ok(VisitOutcome::Completed),
+        queue::VisitOutcome::Expired => Ok(VisitOutcome::Expired),
+        queue::VisitOutcome::Unspecified => Err(Problem::field("outcome", "is required")),
+    }
+}

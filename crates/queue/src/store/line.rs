@@ -1,0 +1,589 @@
+//! The line in Redis. All keys of a room share its hash tag; every decision is one script, and every script refuses a
+//! room that is not filled: the answer is then `None`, and the room must be filled from Postgres first.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use redis::aio::ConnectionManager;
+use redis::{Script, ScriptInvocation};
+use time::OffsetDateTime;
+use vocabulary::{ConcertId, QueueNumber, UserId};
+
+use super::visits::Filling;
+use crate::domain::{NumberRange, Room, RoomState, millis};
+
+/// Small hashes are kept compactly (up to 128 entries each by default): with so many, a million users fit.
+const USER_BUCKETS: u16 = 16_384;
+/// The most numbers that one tick calls or passes over one by one.
+const WALK_LIMIT: u32 = 25_000;
+
+macro_rules! script {
+    ($name:ident, $file:literal) => {
+        static $name: LazyLock<Script> = LazyLock::new(|| {
+            Script::new(concat!(
+                include_str!("lua/prelude.lua"),
+                include_str!(concat!("lua/", $file))
+            ))
+        });
+    };
+}
+
+script!(EPOCH, "epoch.lua");
+script!(JOIN, "join.lua");
+script!(EXTEND, "extend.lua");
+script!(CLAIM, "claim.lua");
+script!(CONFIRM, "confirm.lua");
+script!(GIVE_BACK, "give_back.lua");
+script!(LEAVE_PAGE, "leave_page.lua");
+script!(FORGET, "forget.lua");
+script!(PLAN, "plan.lua");
+script!(CALL, "call.lua");
+script!(FILL, "fill.lua");
+
+/// The line did not answer as it should.
+#[derive(Debug, thiserror::Error)]
+pub enum LineError {
+    /// Redis is away or too slow: come again. Whether the command had an effect is not known.
+    #[error("redis is away")]
+    Unavailable(#[source] redis::RedisError),
+    /// A fault of ours.
+    #[error("redis refused a command")]
+    Bug(#[source] redis::RedisError),
+}
+
+impl From<redis::RedisError> for LineError {
+    fn from(error: redis::RedisError) -> Self {
+        use redis::{ErrorKind, ServerErrorKind};
+        let away = error.is_io_error()
+            || error.is_timeout()
+            || error.is_connection_dropped()
+            || error.is_connection_refusal()
+            || matches!(
+                error.kind(),
+                ErrorKind::Server(
+                    ServerErrorKind::BusyLoading
+                        | ServerErrorKind::TryAgain
+                        | ServerErrorKind::ClusterDown
+                        | ServerErrorKind::MasterDown
+                        | ServerErrorKind::ReadOnly
+                )
+            );
+        if away {
+            Self::Unavailable(error)
+        } else {
+            Self::Bug(error)
+        }
+    }
+}
+
+/// What came of joining.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Join {
+    /// The user has this number already.
+    Had(QueueNumber),
+    /// A new number.
+    Given {
+        /// The number.
+        number: QueueNumber,
+        /// The serving number when it was given.
+        serving: QueueNumber,
+        /// The block that it is of.
+        block: Block,
+    },
+    /// No number is left: a block must be reserved.
+    Empty(Block),
+}
+
+/// The numbers that can be given without asking Postgres.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Block {
+    /// The epoch that they were reserved under.
+    pub epoch: i64,
+    /// The last of them.
+    pub last: QueueNumber,
+}
+
+/// A place that was taken for a called number, until a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claimed {
+    /// The epoch that counted the place.
+    pub epoch: i64,
+    /// The capacity that left room for it.
+    pub capacity: u32,
+    /// The visit must be committed before, or not at all.
+    pub valid_until: OffsetDateTime,
+    /// Another number that the user held: it came to them while Redis had forgotten this one.
+    pub other_number: Option<QueueNumber>,
+}
+
+/// What came of claiming a turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Claim {
+    /// A place was taken.
+    Claimed(Claimed),
+    /// Another request of this number has taken the place just now.
+    Claiming,
+    /// The number is not called yet.
+    Early,
+    /// The number is called but all places are taken; it stays first.
+    Full,
+    /// The turn was missed; the number is noted as come late.
+    Late,
+    /// The turn was missed, and the time to come late is over.
+    Gone,
+}
+
+/// What one look at a room found and proposes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// The epoch of the room's filling.
+    pub epoch: i64,
+    /// The serving number as it stands in Redis.
+    pub serving: QueueNumber,
+    /// The serving number as it should become.
+    pub to: QueueNumber,
+    /// The last number given.
+    pub issued: QueueNumber,
+    /// Places taken on the page, claims included.
+    pub pages: u32,
+    /// Called and expected.
+    pub called: u32,
+    /// Visits admitted under this epoch.
+    pub admitted: u64,
+    /// Calls that nobody answered, lapsed by this look.
+    pub lapsed: u64,
+    /// Late comers called by this look.
+    pub late: u64,
+    /// Claims of which no end was heard: number and end of validity, in milliseconds.
+    pub overdue: Vec<(QueueNumber, i64)>,
+}
+
+/// A room's figures for those who look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    /// The last number given.
+    pub issued: QueueNumber,
+    /// Places taken on the page.
+    pub pages: u32,
+    /// Called and expected.
+    pub called: u32,
+}
+
+/// The line of every concert, in Redis. Clones share the connection.
+#[derive(Clone)]
+pub struct Line {
+    redis: ConnectionManager,
+}
+
+impl std::fmt::Debug for Line {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Line").finish_non_exhaustive()
+    }
+}
+
+impl Line {
+    /// Kept behind this connection.
+    #[must_use]
+    pub const fn new(redis: ConnectionManager) -> Self {
+        Self { redis }
+    }
+
+    /// The epoch that the room is filled with.
+    ///
+    /// # Errors
+    /// Redis is away.
+    pub async fn epoch(&self, concert: ConcertId) -> Result<Option<i64>, LineError> {
+        let mut script = EPOCH.prepare_invoke();
+        script.key(room_key(concert));
+        self.run(&script).await
+    }
+
+    /// Gives the user a number, the same one when asked again. `None`: the room is not filled.
+    ///
+    /// # Errors
+    /// Redis is away; a number may have been given.
+    pub async fn join(&self, concert: ConcertId, user: UserId) -> Result<Option<Join>, LineError> {
+        let mut script = JOIN.prepare_invoke();
+        script
+            .key(room_key(concert))
+            .key(bucket_key(concert, user))
+            .arg(user.as_uuid().as_bytes());
+        let (word, held, last, epoch, serving): (String, i64, i64, i64, i64) = self.run(&script).await?;
+        let block = Block {
+            epoch,
+            last: number(last),
+        };
+        match word.as_str() {
+            "cold" => Ok(None),
+            "had" => Ok(Some(Join::Had(number(held)))),
+            "empty" => Ok(Some(Join::Empty(block))),
+            "given" => Ok(Some(Join::Given {
+                number: number(held),
+                serving: number(serving),
+                block,
+            })),
+            other => Err(unknown(other)),
+        }
+    }
+
+    /// Lets numbers be given up to the end of a block. `None`: the room is not filled under its epoch.
+    ///
+    /// # Errors
+    /// Redis is away.
+    pub async fn extend(&self, concert: ConcertId, block: Block) -> Result<Option<()>, LineError> {
+        let mut script = EXTEND.prepare_invoke();
+        script.key(room_key(concert)).arg(block.epoch).arg(block.last.0);
+        let word: String = self.run(&script).await?;
+        Ok((word == "done").then_some(()))
+    }
+
+    /// Takes a place for a called number if one is free. `None`: the room is not filled.
+    ///
+    /// # Errors
+    /// Redis is away; a place may have been taken, and is settled when `valid_until` has passed.
+    pub async fn claim(
+        &self,
+        room: &Room,
+        user: UserId,
+        number: QueueNumber,
+        windows: ClaimWindows,
+    ) -> Result<Option<Claim>, LineError> {
+        let mut script = CLAIM.prepare_invoke();
+        script
+            .key(room_key(room.concert_id))
+            .key(bucket_key(room.concert_id, user))
+            .arg(number.0)
+            .arg(user.as_uuid().as_bytes())
+            .arg(millis(room.now))
+            .arg(room.settings.capacity())
+            .arg(millis(room.now + windows.claim))
+            .arg(millis(windows.valid_until))
+            .arg(windows.late_until.map_or(0, millis));
+        let (word, epoch, other): (String, i64, i64) = self.run(&script).await?;
+        let claim = match word.as_str() {
+            "cold" => return Ok(None),
+            "claiming" => Claim::Claiming,
+            "early" => Claim::Early,
+            "full" => Claim::Full,
+            "late" => Claim::Late,
+            "gone" => Claim::Gone,
+            "claimed" => Claim::Claimed(Claimed {
+                epoch,
+                capacity: room.settings.capacity(),
+                valid_until: windows.valid_until,
+                other_number: (other > 0).then(|| QueueNumber(other.unsigned_abs())),
+            }),
+            other => return Err(unknown(other)),
+        };
+        Ok(Some(claim))
+    }
+
+    /// The visit of a claim is committed.
+    ///
+    /// # Errors
+    /// Redis is away; the claim is settled when its validity has passed.
+    pub async fn confirm(
+        &self,
+        concert: ConcertId,
+        number: QueueNumber,
+        valid_until_ms: i64,
+    ) -> Result<(), LineError> {
+        let mut script = CONFIRM.prepare_invoke();
+        script.key(room_key(concert)).arg(number.0).arg(valid_until_ms);
+        self.run(&script).await
+    }
+
+    /// No visit was made of a claim and none will be: the number is called once more, until `window_end`.
+    ///
+    /// # Errors
+    /// Redis is away; the claim is settled when its validity has passed.
+    pub async fn give_back(
+        &self,
+        concert: ConcertId,
+        number: QueueNumber,
+        valid_until_ms: i64,
+        window_end: OffsetDateTime,
+    ) -> Result<(), LineError> {
+        let mut script = GIVE_BACK.prepare_invoke();
+        script
+            .key(room_key(concert))
+            .arg(number.0)
+            .arg(valid_until_ms)
+            .arg(millis(window_end));
+        self.run(&script).await
+    }
+
+    /// The visit left its page, and that is committed.
+    ///
+    /// # Errors
+    /// Redis is away; the place is freed by the next comparison with Postgres.
+    pub async fn leave_page(&self, concert: ConcertId, number: QueueNumber) -> Result<(), LineError> {
+        let mut script = LEAVE_PAGE.prepare_invoke();
+        script.key(room_key(concert)).arg(number.0);
+        self.run(&script).await
+    }
+
+    /// The number is over, and that is committed.
+    ///
+    /// # Errors
+    /// Redis is away; the place is freed by the next comparison with Postgres.
+    pub async fn forget(
+        &self,
+        concert: ConcertId,
+        user: UserId,
+        number: QueueNumber,
+    ) -> Result<(), LineError> {
+        let mut script = FORGET.prepare_invoke();
+        script
+            .key(room_key(concert))
+            .key(bucket_key(concert, user))
+            .arg(number.0)
+            .arg(user.as_uuid().as_bytes());
+        self.run(&script).await
+    }
+
+    /// Lapses calls, calls late comers and plans whom to call next. `None`: the room is not filled.
+    ///
+    /// # Errors
+    /// Redis is away.
+    pub async fn plan(
+        &self,
+        room: &Room,
+        doubtful: &[NumberRange],
+        claim_window: Duration,
+    ) -> Result<Option<Plan>, LineError> {
+        let mut script = PLAN.prepare_invoke();
+        let open = room.settings.state_at(room.now) == RoomState::Open;
+        script
+            .key(room_key(room.concert_id))
+            .arg(millis(room.now))
+            .arg(room.settings.capacity())
+            .arg(room.settings.admit_per_second())
+            .arg(u8::from(open))
+            .arg(millis(room.now + claim_window))
+            .arg(WALK_LIMIT);
+        ranges(&mut script, doubtful);
+        let (word, values): (String, Vec<i64>) = self.run(&script).await?;
+        match word.as_str() {
+            "cold" => return Ok(None),
+            "planned" => {}
+            other => return Err(unknown(other)),
+        }
+        let [
+            epoch,
+            serving,
+            to,
+            issued,
+            pages,
+            called,
+            admitted,
+            lapsed,
+            late,
+            overdue @ ..,
+        ] = &values[..]
+        else {
+            return Err(unknown("planned"));
+        };
+        let (overdue, _) = overdue.as_chunks::<2>();
+        Ok(Some(Plan {
+            epoch: *epoch,
+            serving: number(*serving),
+            to: number(*to),
+            issued: number(*issued),
+            pages: count(*pages),
+            called: count(*called),
+            admitted: admitted.unsigned_abs(),
+            lapsed: lapsed.unsigned_abs(),
+            late: late.unsigned_abs(),
+            overdue: overdue
+                .iter()
+                .map(|[value, until]| (number(*value), *until))
+                .collect(),
+        }))
+    }
+
+    /// Calls the numbers after `from` up to `to`, which is committed as the serving number; answers how many were
+    /// called, 0 where somebody else has done it. `None`: the room is not filled under `epoch`.
+    ///
+    /// # Errors
+    /// Redis is away; the next tick calls them.
+    pub async fn call(
+        &self,
+        concert: ConcertId,
+        epoch: i64,
+        range: NumberRange,
+        window_end: OffsetDateTime,
+        doubtful: &[NumberRange],
+    ) -> Result<Option<u64>, LineError> {
+        let mut script = CALL.prepare_invoke();
+        script
+            .key(room_key(concert))
+            .arg(epoch)
+            .arg(range.after.0)
+            .arg(range.to.0)
+            .arg(millis(window_end));
+        ranges(&mut script, doubtful);
+        let (word, called): (String, i64) = self.run(&script).await?;
+        match word.as_str() {
+            "cold" => Ok(None),
+            "stale" => Ok(Some(0)),
+            "called" => Ok(Some(called.unsigned_abs())),
+            other => Err(unknown(other)),
+        }
+    }
+
+    /// Fills the room anew, unless it is filled under this epoch or a later one.
+    ///
+    /// # Errors
+    /// Redis is away.
+    pub async fn fill(
+        &self,
+        concert: ConcertId,
+        filling: &Filling,
+        claim_window: Duration,
+    ) -> Result<(), LineError> {
+        let mut script = FILL.prepare_invoke();
+        script
+            .key(room_key(concert))
+            .arg(filling.epoch)
+            .arg(filling.serving.0)
+            .arg(filling.reserved_to.0)
+            .arg(bucket_prefix(concert));
+        script.arg(filling.pages.len());
+        for page in &filling.pages {
+            script.arg(page.0);
+        }
+        script.arg(filling.called.len());
+        for (called, at) in &filling.called {
+            script.arg(called.0).arg(millis(*at + claim_window));
+        }
+        script.arg(filling.left.len());
+        for left in &filling.left {
+            script.arg(left.0);
+        }
+        script.arg(filling.users.len());
+        for (user, held) in &filling.users {
+            script
+                .arg(bucket(*user))
+                .arg(user.as_uuid().as_bytes())
+                .arg(held.0);
+        }
+        let _: String = self.run(&script).await?;
+        Ok(())
+    }
+
+    /// The room's figures. `None`: the room is not filled.
+    ///
+    /// # Errors
+    /// Redis is away.
+    pub async fn counts(&self, concert: ConcertId) -> Result<Option<Counts>, LineError> {
+        let key = room_key(concert);
+        let mut redis = self.redis.clone();
+        let (next, pages, called): (Option<i64>, u32, u32) = redis::pipe()
+            .atomic()
+            .hget(&key, "next")
+            .scard(format!("{key}:pages"))
+            .zcard(format!("{key}:called"))
+            .query_async(&mut redis)
+            .await?;
+        Ok(next.map(|next| Counts {
+            issued: number(next - 1),
+            pages,
+            called,
+        }))
+    }
+
+    /// The numbers that take a place and whose claim has ended: those whose visit is committed, or is over.
+    ///
+    /// # Errors
+    /// Redis is away.
+    pub async fn settled_pages(&self, concert: ConcertId) -> Result<Vec<QueueNumber>, LineError> {
+        let key = room_key(concert);
+        let mut redis = self.redis.clone();
+        let mut zdiff = redis::cmd("ZDIFF");
+        zdiff
+            .arg(2)
+            .arg(format!("{key}:pages"))
+            .arg(format!("{key}:claiming"));
+        let numbers: Vec<i64> = zdiff.query_async(&mut redis).await?;
+        Ok(numbers.into_iter().map(number).collect())
+    }
+
+    async fn run<T: redis::FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, LineError> {
+        let mut redis = self.redis.clone();
+        Ok(script.invoke_async(&mut redis).await?)
+    }
+}
+
+/// The instants that a claim is judged by.
+#[derive(Debug, Clone, Copy)]
+pub struct ClaimWindows {
+    /// How long a called number's place is kept.
+    pub claim: Duration,
+    /// Until when the claim's visit may be committed.
+    pub valid_until: OffsetDateTime,
+    /// Until when who missed the turn may come late; absent where that was long ago.
+    pub late_until: Option<OffsetDateTime>,
+}
+
+fn ranges(script: &mut ScriptInvocation<'_>, ranges: &[NumberRange]) {
+    for range in ranges {
+        script.arg(range.after.0).arg(range.to.0);
+    }
+}
+
+fn room_key(concert: ConcertId) -> String {
+    format!("queue:{{{concert}}}")
+}
+
+fn bucket_prefix(concert: ConcertId) -> String {
+    format!("queue:{{{concert}}}:u")
+}
+
+fn bucket_key(concert: ConcertId, user: UserId) -> String {
+    format!("{}{}", bucket_prefix(concert), bucket(user))
+}
+
+/// FNV-1a, folded: ids of any making spread evenly, and every replica and version agrees.
+fn bucket(user: UserId) -> u16 {
+    let hash = user
+        .as_uuid()
+        .as_bytes()
+        .iter()
+        .fold(0x811c_9dc5_u32, |hash, byte| {
+            (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
+        });
+    ((hash >> 16) as u16 ^ hash as u16) % USER_BUCKETS
+}
+
+const fn number(value: i64) -> QueueNumber {
+    QueueNumber(value.unsigned_abs())
+}
+
+fn count(value: i64) -> u32 {
+    u32::try_from(value).unwrap_or(u32::MAX)
+}
+
+fn unknown(word: &str) -> LineError {
+    let error = (
+        redis::ErrorKind::UnexpectedReturnType,
+        "a script answered",
+        word.to_owned(),
+    );
+    LineError::Bug(error.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_spread_over_the_buckets_so_that_none_grows_past_the_compact_form() {
+        let mut sizes = vec![0_u32; usize::from(USER_BUCKETS)];
+        for _ in 0..1_000_000 {
+            sizes[usize::from(bucket(UserId::new()))] += 1;
+        }
+        let largest = sizes.iter().max().unwrap();
+        assert!(*largest <= 128, "{largest}");
+    }
+}

@@ -1,0 +1,782 @@
+//! Rooms and visits in Postgres: what holds whatever becomes of Redis. Every deadline is decided by `frontrow_now()`.
+//!
+//! Lock order: the room's row, then visits. Who admits a visit holds the room's row `FOR KEY SHARE`, which lets ordinary
+//! updates of the row through; who must see every admission begun before (a new epoch, a changed capacity, the settling
+//! of claims) takes it `FOR UPDATE`. What is read under the lock is read by a later statement, so that it is not older
+//! than the lock.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use service_kit::database::{Failure, classify};
+use sqlx::PgPool;
+use sqlx::migrate::Migrator;
+use time::OffsetDateTime;
+use vocabulary::{ConcertId, QueueNumber, UserId, VisitId};
+
+use super::line::{Block, Claimed};
+use crate::domain::{Event, HOLD_LEASE, NumberRange, Place, Room, RoomSettings, Visit, VisitState};
+
+/// The schema of this service.
+pub static MIGRATOR: Migrator = sqlx::migrate!();
+
+/// Pages that one sweep ends, and old calls that one pruning deletes.
+const SWEEP_LIMIT: i64 = 1_000;
+
+/// Postgres did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database is away or overloaded: come again.
+    #[error("the database is away")]
+    Unavailable(#[source] sqlx::Error),
+    /// A fault of ours.
+    #[error("the database refused a statement")]
+    Bug(#[source] sqlx::Error),
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        match classify(&error) {
+            Failure::Unavailable | Failure::Conflict => Self::Unavailable(error),
+            Failure::Bug => Self::Bug(error),
+        }
+    }
+}
+
+/// What came of admitting a visit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Admission {
+    /// The visit is committed.
+    Admitted {
+        /// The visit.
+        visit: Visit,
+        /// When, by the store's time.
+        now: OffsetDateTime,
+    },
+    /// The place was counted under another epoch or a larger capacity, its time is over, or the number or the user has
+    /// a visit. Nothing was changed, and nothing will be.
+    Refused,
+}
+
+/// What came of an event that a visit was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transition {
+    /// The visit has moved.
+    Moved(Ended),
+    /// It does not apply any more.
+    TooLate,
+    /// There is no such visit.
+    Unknown,
+}
+
+/// A visit that left its page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ended {
+    /// The concert.
+    pub concert_id: ConcertId,
+    /// Whose visit.
+    pub user_id: UserId,
+    /// The place in line that it came from.
+    pub number: QueueNumber,
+}
+
+/// What an empty Redis must know of a room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Filling {
+    /// The new epoch.
+    pub epoch: i64,
+    /// Every number up to this one was called.
+    pub serving: QueueNumber,
+    /// Numbers are given after this one.
+    pub reserved_to: QueueNumber,
+    /// The numbers whose visits take a place.
+    pub pages: Vec<QueueNumber>,
+    /// The numbers called within the claim window that nobody has claimed, and when they were called.
+    pub called: Vec<(QueueNumber, OffsetDateTime)>,
+    /// The numbers that were given up before their turn.
+    pub left: Vec<QueueNumber>,
+    /// Who has a live visit, and from which number.
+    pub users: Vec<(UserId, QueueNumber)>,
+}
+
+/// Rooms and visits in Postgres. Clones share the pool.
+#[derive(Debug, Clone)]
+pub struct VisitStore {
+    pool: PgPool,
+}
+
+struct RoomRow {
+    concert_id: uuid::Uuid,
+    capacity: i32,
+    admit_per_second: i32,
+    opens_at: Option<OffsetDateTime>,
+    serving: i64,
+    issued_to: i64,
+    reserved_to: i64,
+    epoch: i64,
+    now: OffsetDateTime,
+}
+
+impl TryFrom<RoomRow> for Room {
+    type Error = StoreError;
+
+    fn try_from(row: RoomRow) -> Result<Self, Self::Error> {
+        let bound = |value: i32| u32::try_from(value).unwrap_or(0);
+        let settings = RoomSettings::new(bound(row.capacity), bound(row.admit_per_second), row.opens_at)
+            .map_err(|mut errors| errors.pop().map_or_else(|| unreadable("settings"), unreadable))?;
+        Ok(Self {
+            concert_id: ConcertId::from_uuid(row.concert_id),
+            settings,
+            serving: number(row.serving),
+            issued_to: number(row.issued_to),
+            reserved_to: number(row.reserved_to),
+            epoch: row.epoch,
+            now: row.now,
+        })
+    }
+}
+
+struct VisitRow {
+    visit_id: uuid::Uuid,
+    user_id: uuid::Uuid,
+    number: i64,
+    state: String,
+    page_ends_at: Option<OffsetDateTime>,
+    hold_lease_until: Option<OffsetDateTime>,
+}
+
+impl TryFrom<VisitRow> for Visit {
+    type Error = StoreError;
+
+    fn try_from(row: VisitRow) -> Result<Self, Self::Error> {
+        Ok(Self {
+            visit_id: VisitId::from_uuid(row.visit_id),
+            user_id: UserId::from_uuid(row.user_id),
+            number: number(row.number),
+            state: row.state.parse().map_err(unreadable)?,
+            page_ends_at: row.page_ends_at,
+            hold_lease_until: row.hold_lease_until,
+        })
+    }
+}
+
+impl VisitStore {
+    /// Kept behind these connections.
+    #[must_use]
+    pub const fn new(pool: PgPool) -> Self {
+        Self { pool }
+    }
+
+    /// Makes a room, or changes its settings. No visit that was let in under the settings before is still being
+    /// written when this returns.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn put_room(&self, concert: ConcertId, settings: &RoomSettings) -> Result<Room, StoreError> {
+        let mut tx = self.pool.begin().await?;
+        sqlx::query!(
+            "SELECT concert_id FROM rooms WHERE concert_id = $1 FOR UPDATE",
+            concert.as_uuid()
+        )
+        .fetch_optional(&mut *tx)
+        .await?;
+        let row = sqlx::query_as!(
+            RoomRow,
+            r#"INSERT INTO rooms (concert_id, capacity, admit_per_second, opens_at) VALUES ($1, $2, $3, $4)
+            ON CONFLICT (concert_id) DO UPDATE SET capacity = excluded.capacity,
+                admit_per_second = excluded.admit_per_second, opens_at = excluded.opens_at
+            RETURNING concert_id, capacity, admit_per_second, opens_at, serving, issued_to, reserved_to, epoch,
+                frontrow_now() AS "now!""#,
+            concert.as_uuid(),
+            settings.capacity().cast_signed(),
+            settings.admit_per_second().cast_signed(),
+            settings.opens_at(),
+        )
+        .fetch_one(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        row.try_into()
+    }
+
+    /// A room.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn room(&self, concert: ConcertId) -> Result<Option<Room>, StoreError> {
+        let row = sqlx::query_as!(
+            RoomRow,
+            r#"SELECT concert_id, capacity, admit_per_second, opens_at, serving, issued_to, reserved_to, epoch,
+                frontrow_now() AS "now!" FROM rooms WHERE concert_id = $1"#,
+            concert.as_uuid(),
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        row.map(Room::try_from).transpose()
+    }
+
+    /// Every room.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn rooms(&self) -> Result<Vec<Room>, StoreError> {
+        let rows = sqlx::query_as!(
+            RoomRow,
+            r#"SELECT concert_id, capacity, admit_per_second, opens_at, serving, issued_to, reserved_to, epoch,
+                frontrow_now() AS "now!" FROM rooms"#,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter().map(Room::try_from).collect()
+    }
+
+    /// A room together with one of its numbers. `None`: there is no such room.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn look_up(
+        &self,
+        concert: ConcertId,
+        looked_up: QueueNumber,
+    ) -> Result<Option<Place>, StoreError> {
+        let row = sqlx::query!(
+            r#"SELECT r.capacity, r.admit_per_second, r.opens_at, r.serving, r.issued_to, r.reserved_to, r.epoch,
+                frontrow_now() AS "now!", v.visit_id AS "visit_id?", v.user_id AS "user_id?", v.state AS "state?",
+                v.page_ends_at, v.hold_lease_until, c.called_at AS "called_at?"
+            FROM rooms r
+            LEFT JOIN visits v ON v.concert_id = r.concert_id AND v.number = $2
+            LEFT JOIN LATERAL (
+                SELECT after_number, called_at FROM calls
+                WHERE concert_id = r.concert_id AND to_number >= $2 ORDER BY to_number LIMIT 1
+            ) c ON c.after_number < $2
+            WHERE r.concert_id = $1"#,
+            concert.as_uuid(),
+            sql(looked_up),
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        let visit = match (row.visit_id, row.user_id, row.state) {
+            (Some(visit_id), Some(user_id), Some(state)) => Some(VisitRow {
+                visit_id,
+                user_id,
+                number: sql(looked_up),
+                state,
+                page_ends_at: row.page_ends_at,
+                hold_lease_until: row.hold_lease_until,
+            }),
+            _ => None,
+        };
+        let room = RoomRow {
+            concert_id: concert.as_uuid(),
+            capacity: row.capacity,
+            admit_per_second: row.admit_per_second,
+            opens_at: row.opens_at,
+            serving: row.serving,
+            issued_to: row.issued_to,
+            reserved_to: row.reserved_to,
+            epoch: row.epoch,
+            now: row.now,
+        };
+        Ok(Some(Place {
+            room: room.try_into()?,
+            visit: visit.map(Visit::try_from).transpose()?,
+            called_at: row.called_at,
+        }))
+    }
+
+    /// Admits a visit on a place that was claimed: it is committed only if that place still counts.
+    ///
+    /// # Errors
+    /// The database is away; the visit may have been committed.
+    pub async fn admit(
+        &self,
+        concert: ConcertId,
+        user: UserId,
+        admitted: QueueNumber,
+        claimed: &Claimed,
+        page: Duration,
+    ) -> Result<Admission, StoreError> {
+        let mut tx = self.pool.begin().await?;
+        sqlx::query!(
+            "SELECT concert_id FROM rooms WHERE concert_id = $1 FOR KEY SHARE",
+            concert.as_uuid()
+        )
+        .fetch_optional(&mut *tx)
+        .await?;
+        let row = sqlx::query!(
+            r#"INSERT INTO visits (visit_id, concert_id, user_id, number, state, admitted_at, page_ends_at)
+            SELECT $1, r.concert_id, $3, $4, 'PAGE', frontrow_now(), frontrow_now() + make_interval(secs => $5)
+            FROM rooms r
+            WHERE r.concert_id = $2 AND r.epoch = $6 AND r.capacity >= $7 AND frontrow_now() < $8
+            ON CONFLICT DO NOTHING
+            RETURNING visit_id, user_id, number, state, admitted_at AS "now!", page_ends_at, hold_lease_until"#,
+            VisitId::new().as_uuid(),
+            concert.as_uuid(),
+            user.as_uuid(),
+            sql(admitted),
+            page.as_secs_f64(),
+            claimed.epoch,
+            claimed.capacity.cast_signed(),
+            claimed.valid_until,
+        )
+        .fetch_optional(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        let Some(row) = row else {
+            return Ok(Admission::Refused);
+        };
+        let visit = VisitRow {
+            visit_id: row.visit_id,
+            user_id: row.user_id,
+            number: row.number,
+            state: row.state,
+            page_ends_at: row.page_ends_at,
+            hold_lease_until: row.hold_lease_until,
+        };
+        Ok(Admission::Admitted {
+            visit: visit.try_into()?,
+            now: row.now,
+        })
+    }
+
+    /// The user's live visit of a concert, as it is kept.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn live_visit(&self, concert: ConcertId, user: UserId) -> Result<Option<Visit>, StoreError> {
+        let row = sqlx::query_as!(
+            VisitRow,
+            "SELECT visit_id, user_id, number, state, page_ends_at, hold_lease_until FROM visits
+            WHERE concert_id = $1 AND user_id = $2 AND state IN ('PAGE', 'PAYMENT')",
+            concert.as_uuid(),
+            user.as_uuid(),
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        row.map(Visit::try_from).transpose()
+    }
+
+    /// Of these numbers, those that have a visit. No claim that was valid before this call can add one after it.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn settle_claims(
+        &self,
+        concert: ConcertId,
+        numbers: &[QueueNumber],
+    ) -> Result<Vec<QueueNumber>, StoreError> {
+        let numbers: Vec<i64> = numbers.iter().copied().map(sql).collect();
+        let mut tx = self.pool.begin().await?;
+        sqlx::query!(
+            "SELECT concert_id FROM rooms WHERE concert_id = $1 FOR UPDATE",
+            concert.as_uuid()
+        )
+        .fetch_optional(&mut *tx)
+        .await?;
+        let admitted = sqlx::query_scalar!(
+            "SELECT number FROM visits WHERE concert_id = $1 AND number = ANY($2)",
+            concert.as_uuid(),
+            &numbers,
+        )
+        .fetch_all(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(admitted.into_iter().map(number).collect())
+    }
+
+    /// Spares the page while a hold is made, if it is open; answers the visit and the time.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn lease_hold(
+        &self,
+        concert: ConcertId,
+        leased: QueueNumber,
+    ) -> Result<Option<Visit>, StoreError> {
+        let row = sqlx::query_as!(
+            VisitRow,
+            "UPDATE visits SET hold_lease_until = frontrow_now() + make_interval(secs => $3), version = version + 1
+            WHERE concert_id = $1 AND number = $2 AND state = ANY($4) AND page_ends_at > frontrow_now()
+            RETURNING visit_id, user_id, number, state, page_ends_at, hold_lease_until",
+            concert.as_uuid(),
+            sql(leased),
+            HOLD_LEASE.as_secs_f64(),
+            &VisitState::allowing(Event::HoldMade),
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        row.map(Visit::try_from).transpose()
+    }
+
+    /// The visit made a hold; a page whose time is over did not.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn end_page(&self, visit: VisitId) -> Result<Transition, StoreError> {
+        let moved = sqlx::query!(
+            "UPDATE visits SET state = 'PAYMENT', hold_lease_until = NULL, version = version + 1
+            WHERE visit_id = $1 AND state = ANY($2) AND greatest(page_ends_at, hold_lease_until) > frontrow_now()
+            RETURNING concert_id, user_id, number",
+            visit.as_uuid(),
+            &VisitState::allowing(Event::HoldMade),
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        match moved {
+            Some(row) => Ok(Transition::Moved(ended(row.concert_id, row.user_id, row.number))),
+            None => self.too_late_or_unknown(visit).await,
+        }
+    }
+
+    /// The visit's hold ended, by `event`: [`Event::Paid`] or [`Event::HoldEnded`].
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn end_visit(&self, visit: VisitId, event: Event) -> Result<Transition, StoreError> {
+        let to = match event {
+            Event::Paid => VisitState::Completed,
+            _ => VisitState::Expired,
+        };
+        let moved = sqlx::query!(
+            "UPDATE visits SET state = $2, hold_lease_until = NULL, ended_at = frontrow_now(), version = version + 1
+            WHERE visit_id = $1 AND state = ANY($3) RETURNING concert_id, user_id, number",
+            visit.as_uuid(),
+            to.as_str(),
+            &VisitState::allowing(event),
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        match moved {
+            Some(row) => Ok(Transition::Moved(ended(row.concert_id, row.user_id, row.number))),
+            None => self.too_late_or_unknown(visit).await,
+        }
+    }
+
+    async fn too_late_or_unknown(&self, visit: VisitId) -> Result<Transition, StoreError> {
+        let known = sqlx::query_scalar!(
+            r#"SELECT EXISTS (SELECT FROM visits WHERE visit_id = $1) AS "known!""#,
+            visit.as_uuid()
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(if known {
+            Transition::TooLate
+        } else {
+            Transition::Unknown
+        })
+    }
+
+    /// The user gives a place up: before the turn it is never admitted, on the page the visit is over, later nothing
+    /// changes. Answers whether the number is over by this call.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn give_up(
+        &self,
+        concert: ConcertId,
+        user: UserId,
+        given_up: QueueNumber,
+    ) -> Result<bool, StoreError> {
+        let changed = sqlx::query!(
+            "INSERT INTO visits (visit_id, concert_id, user_id, number, state, ended_at)
+            SELECT $1, r.concert_id, $3, $4, 'EXPIRED', frontrow_now() FROM rooms r
+            WHERE r.concert_id = $2 AND $4 <= r.reserved_to
+            ON CONFLICT (concert_id, number) DO UPDATE SET state = 'EXPIRED', hold_lease_until = NULL,
+                ended_at = frontrow_now(), version = visits.version + 1
+            WHERE visits.state = ANY($5)",
+            VisitId::new().as_uuid(),
+            concert.as_uuid(),
+            user.as_uuid(),
+            sql(given_up),
+            &VisitState::allowing(Event::Leave),
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(changed.rows_affected() > 0)
+    }
+
+    /// Ends pages whose time is over and that no hold in the making spares. At most [`SWEEP_LIMIT`] at once.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn expire_pages(&self) -> Result<Vec<Ended>, StoreError> {
+        let rows = sqlx::query!(
+            "UPDATE visits SET state = 'EXPIRED', hold_lease_until = NULL, ended_at = frontrow_now(),
+                version = version + 1
+            WHERE state = ANY($1) AND visit_id IN (
+                SELECT visit_id FROM visits
+                WHERE state = 'PAGE' AND page_ends_at <= frontrow_now()
+                    AND (hold_lease_until IS NULL OR hold_lease_until <= frontrow_now())
+                ORDER BY page_ends_at LIMIT $2 FOR UPDATE SKIP LOCKED
+            )
+            RETURNING concert_id, user_id, number",
+            &VisitState::allowing(Event::PageTimeOver),
+            SWEEP_LIMIT,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows
+            .into_iter()
+            .map(|row| ended(row.concert_id, row.user_id, row.number))
+            .collect())
+    }
+
+    /// How many visits are on a page, as it is kept.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn count_pages(&self, concert: ConcertId) -> Result<u64, StoreError> {
+        let count = sqlx::query_scalar!(
+            r#"SELECT count(*) AS "count!" FROM visits WHERE concert_id = $1 AND state = 'PAGE'"#,
+            concert.as_uuid()
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(count.unsigned_abs())
+    }
+
+    /// Of these numbers, those whose visit is on no page.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn off_page(
+        &self,
+        concert: ConcertId,
+        numbers: &[QueueNumber],
+    ) -> Result<Vec<QueueNumber>, StoreError> {
+        let numbers: Vec<i64> = numbers.iter().copied().map(sql).collect();
+        let off = sqlx::query_scalar!(
+            r#"SELECT n AS "n!" FROM unnest($2::bigint[]) AS n
+            WHERE NOT EXISTS (
+                SELECT FROM visits v WHERE v.concert_id = $1 AND v.number = n AND v.state = 'PAGE'
+            )"#,
+            concert.as_uuid(),
+            &numbers,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(off.into_iter().map(number).collect())
+    }
+
+    /// Reserves `size` numbers after a block, unless that was done; answers the block up to all that is reserved.
+    /// `None`: the epoch is over.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn reserve_numbers(
+        &self,
+        concert: ConcertId,
+        after: Block,
+        size: u32,
+    ) -> Result<Option<Block>, StoreError> {
+        let reserved_to = sqlx::query_scalar!(
+            "UPDATE rooms SET reserved_to = greatest(reserved_to, $3) WHERE concert_id = $1 AND epoch = $2
+            RETURNING reserved_to",
+            concert.as_uuid(),
+            after.epoch,
+            sql(after.last).saturating_add(size.into()),
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(reserved_to.map(|last| Block {
+            last: number(last),
+            ..after
+        }))
+    }
+
+    /// Promise 12: commits that numbers are called, before anybody is told, and answers when that was. `None`: somebody else has moved the line, or
+    /// the epoch is over.
+    ///
+    /// # Errors
+    /// The database is away; it may have been committed.
+    pub async fn commit_call(
+        &self,
+        concert: ConcertId,
+        epoch: i64,
+        range: NumberRange,
+        issued_to: QueueNumber,
+    ) -> Result<Option<OffsetDateTime>, StoreError> {
+        let called_at = sqlx::query_scalar!(
+            "WITH moved AS (
+                UPDATE rooms SET serving = $4, issued_to = greatest(issued_to, $5)
+                WHERE concert_id = $1 AND epoch = $2 AND serving = $3 RETURNING concert_id
+            )
+            INSERT INTO calls (concert_id, after_number, to_number, called_at)
+            SELECT concert_id, $3, $4, frontrow_now() FROM moved RETURNING called_at",
+            concert.as_uuid(),
+            epoch,
+            sql(range.after),
+            sql(range.to),
+            sql(issued_to),
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(called_at)
+    }
+
+    /// Notes that every number up to `issued_to` was given, so that fewer are in doubt after a loss of Redis.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn note_issued(
+        &self,
+        concert: ConcertId,
+        epoch: i64,
+        issued_to: QueueNumber,
+    ) -> Result<(), StoreError> {
+        sqlx::query!(
+            "UPDATE rooms SET issued_to = $3 WHERE concert_id = $1 AND epoch = $2 AND issued_to < $3",
+            concert.as_uuid(),
+            epoch,
+            sql(issued_to),
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Of every room, the ranges of numbers that a lost Redis may have given: one a loss, in order.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn doubtful_numbers(&self) -> Result<BTreeMap<ConcertId, Vec<NumberRange>>, StoreError> {
+        let rows = sqlx::query!(
+            "SELECT concert_id, after_number, to_number FROM doubtful_numbers ORDER BY concert_id, to_number"
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let mut ranges: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for row in rows {
+            let range = NumberRange {
+                after: number(row.after_number),
+                to: number(row.to_number),
+            };
+            ranges
+                .entry(ConcertId::from_uuid(row.concert_id))
+                .or_default()
+                .push(range);
+        }
+        Ok(ranges)
+    }
+
+    /// Begins a new epoch: places claimed under the old one can no longer become visits, and what Redis must know is
+    /// read after every visit that could. `None`: there is no such room.
+    ///
+    /// # Errors
+    /// The database is away; the epoch may have begun.
+    pub async fn begin_epoch(
+        &self,
+        concert: ConcertId,
+        claim_window: Duration,
+    ) -> Result<Option<Filling>, StoreError> {
+        let mut tx = self.pool.begin().await?;
+        let before = sqlx::query!(
+            "SELECT issued_to, reserved_to FROM rooms WHERE concert_id = $1 FOR UPDATE",
+            concert.as_uuid()
+        )
+        .fetch_optional(&mut *tx)
+        .await?;
+        let Some(before) = before else { return Ok(None) };
+        if before.issued_to < before.reserved_to {
+            sqlx::query!(
+                "INSERT INTO doubtful_numbers (concert_id, after_number, to_number) VALUES ($1, $2, $3)",
+                concert.as_uuid(),
+                before.issued_to,
+                before.reserved_to,
+            )
+            .execute(&mut *tx)
+            .await?;
+        }
+        let room = sqlx::query!(
+            "UPDATE rooms SET epoch = epoch + 1, issued_to = reserved_to WHERE concert_id = $1
+            RETURNING epoch, serving, reserved_to",
+            concert.as_uuid()
+        )
+        .fetch_one(&mut *tx)
+        .await?;
+        let live = sqlx::query!(
+            "SELECT user_id, number, state FROM visits WHERE concert_id = $1 AND state IN ('PAGE', 'PAYMENT')",
+            concert.as_uuid()
+        )
+        .fetch_all(&mut *tx)
+        .await?;
+        let left = sqlx::query_scalar!(
+            "SELECT number FROM visits WHERE concert_id = $1 AND number > $2",
+            concert.as_uuid(),
+            room.serving,
+        )
+        .fetch_all(&mut *tx)
+        .await?;
+        let called = sqlx::query!(
+            r#"SELECT n AS "number!", c.called_at FROM calls c, generate_series(c.after_number + 1, c.to_number) AS n
+            WHERE c.concert_id = $1 AND c.called_at > frontrow_now() - make_interval(secs => $2)
+                AND NOT EXISTS (SELECT FROM visits v WHERE v.concert_id = c.concert_id AND v.number = n)
+                AND NOT EXISTS (
+                    SELECT FROM doubtful_numbers d
+                    WHERE d.concert_id = c.concert_id AND d.after_number < n AND n <= d.to_number
+                )"#,
+            concert.as_uuid(),
+            claim_window.as_secs_f64(),
+        )
+        .fetch_all(&mut *tx)
+        .await?;
+        tx.commit().await?;
+
+        let on_page = live.iter().filter(|row| row.state == VisitState::Page.as_str());
+        Ok(Some(Filling {
+            epoch: room.epoch,
+            serving: number(room.serving),
+            reserved_to: number(room.reserved_to),
+            pages: on_page.map(|row| number(row.number)).collect(),
+            called: called
+                .into_iter()
+                .map(|row| (number(row.number), row.called_at))
+                .collect(),
+            left: left.into_iter().map(number).collect(),
+            users: live
+                .iter()
+                .map(|row| (UserId::from_uuid(row.user_id), number(row.number)))
+                .collect(),
+        }))
+    }
+
+    /// Deletes calls older than `kept_for`, which nobody may answer any more. Answers whether more are left.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn prune_calls(&self, kept_for: Duration) -> Result<bool, StoreError> {
+        let deleted = sqlx::query!(
+            "DELETE FROM calls WHERE ctid IN (
+                SELECT ctid FROM calls WHERE called_at < frontrow_now() - make_interval(secs => $1)
+                ORDER BY called_at LIMIT $2
+            )",
+            kept_for.as_secs_f64(),
+            SWEEP_LIMIT,
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(deleted.rows_affected() == SWEEP_LIMIT.unsigned_abs())
+    }
+}
+
+fn ended(concert_id: uuid::Uuid, user_id: uuid::Uuid, value: i64) -> Ended {
+    Ended {
+        concert_id: ConcertId::from_uuid(concert_id),
+        user_id: UserId::from_uuid(user_id),
+        number: number(value),
+    }
+}
+
+const fn number(value: i64) -> QueueNumber {
+    QueueNumber(value.unsigned_abs())
+}
+
+/// A number past what can be kept was never given: the largest stands for it.
+fn sql(number: QueueNumber) -> i64 {
+    i64::try_from(number.0).unwrap_or(i64::MAX)
+}
+
+/// What a row says that it cannot say: the constraints were circumvented.
+fn unreadable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
+    StoreError::Bug(sqlx::Error::Decode(error.into()))
+}
