@@ -185,3 +185,52 @@ pub(crate) fn cors(origins: CorsOrigins) -> CorsLayer {
         .expose_headers([ETAG, LOCATION, RETRY_AFTER, REQUEST_ID])
         .max_age(Duration::from_secs(600))
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::body::Body;
+    use axum::middleware::{from_fn, from_fn_with_state};
+    use axum::routing::get;
+    use http::StatusCode;
+    use tower::ServiceExt as _;
+    use tower_http::catch_panic::CatchPanicLayer;
+
+    use super::*;
+
+    async fn answer(router: Router) -> (StatusCode, Option<ProblemCode>) {
+        let request = Request::get("/").body(Body::empty()).unwrap();
+        let response = router.oneshot(request).await.unwrap();
+        (response.status(), response.extensions().get().copied())
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_internal_problem() {
+        #[allow(clippy::panic, reason = "the test is about one")]
+        async fn panics() -> &'static str {
+            panic!("on purpose")
+        }
+        let router = Router::new()
+            .route("/", get(panics))
+            .layer(CatchPanicLayer::custom(panicked))
+            .layer(from_fn(observe));
+        let expected = (StatusCode::INTERNAL_SERVER_ERROR, Some(ProblemCode::Internal));
+        assert_eq!(answer(router).await, expected);
+    }
+
+    #[tokio::test]
+    async fn more_requests_than_permits_are_refused_at_once() {
+        let permits = Arc::new(Semaphore::new(1));
+        let router = Router::new()
+            .route("/", get(|| async { "served" }))
+            .layer(from_fn_with_state(Arc::clone(&permits), shed));
+        let taken = Arc::clone(&permits).try_acquire_owned().unwrap();
+        let refused = (StatusCode::SERVICE_UNAVAILABLE, Some(ProblemCode::Unavailable));
+        assert_eq!(answer(router.clone()).await, refused);
+        drop(taken);
+        // A permit comes back with every answer.
+        for _ in 0..2 {
+            assert_eq!(answer(router.clone()).await, (StatusCode::OK, None));
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! Who may call: access tokens, roles and queue tokens.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use contracts::payment::{GetWalletRequest, GetWalletResponse, Wallet};
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use queue_token::{Claims, Keyring, QueueTokens};
+use reqwest::Method;
+use rstest::rstest;
+use serde_json::{Value, json};
+use vocabulary::{ConcertId, QueueNumber, Role, UserId};
+
+use crate::gateway::{Answer, Gateway, Signer, claims};
+
+const GET_SIGNING_KEYS: &str = "auth.v1.AuthService/GetSigningKeys";
+
+/// A gateway whose wallets can be read.
+async fn gateway_with_wallets() -> Gateway {
+    let gateway = Gateway::start().await;
+    gateway
+        .upstreams
+        .on("payment.v1.PaymentService/GetWallet", |_: GetWalletRequest| {
+            Ok(GetWalletResponse {
+                wallet: Some(Wallet {
+                    balance: 5,
+                    pending: 0,
+                }),
+            })
+        });
+    gateway
+}
+
+async fn wallet(gateway: &Gateway, token: &str) -> Answer {
+    Answer::to(gateway.request(Method::GET, "/v1/wallet").bearer_auth(token)).await
+}
+
+#[tokio::test]
+async fn a_token_that_auth_signed_is_let_in_and_names_its_user() {
+    let gateway = gateway_with_wallets().await;
+    let buyer = gateway.visitor();
+    let user_id = buyer.user_id.to_string();
+    gateway.upstreams.on(
+        "payment.v1.PaymentService/GetWallet",
+        move |request: GetWalletRequest| {
+            assert_eq!(request.user_id, user_id);
+            Ok(GetWalletResponse {
+                wallet: Some(Wallet {
+                    balance: 5,
+                    pending: 2,
+                }),
+            })
+        },
+    );
+    let answer = wallet(&gateway, &buyer.access_token).await;
+    assert_eq!(answer.expect(200), json!({ "balance": 5, "pending": 2 }));
+}
+
+#[rstest]
+#[case::expired(json!({ "exp": 1_000 }))]
+#[case::other_audience(json!({ "aud": "somebody-else" }))]
+#[case::other_issuer(json!({ "iss": "somebody-else" }))]
+#[case::no_expiry(json!({ "exp": null }))]
+#[case::no_audience(json!({ "aud": null }))]
+#[case::no_issuer(json!({ "iss": null }))]
+#[case::no_user(json!({ "sub": null }))]
+#[case::wrong_user(json!({ "sub": "root" }))]
+#[case::wrong_roles(json!({ "roles": "ORGANISER" }))]
+#[tokio::test]
+async fn a_token_with_wrong_claims_is_refused(#[case] wrong: Value) {
+    let gateway = gateway_with_wallets().await;
+    let mut claims = json!(claims(UserId::new(), &[Role::Buyer]));
+    wallet(&gateway, &gateway.signer.sign(&claims)).await.expect(200);
+    for (name, value) in wrong.as_object().unwrap() {
+        match value {
+            Value::Null => claims.as_object_mut().unwrap().remove(name),
+            value => claims
+                .as_object_mut()
+                .unwrap()
+                .insert(name.clone(), value.clone()),
+        };
+    }
+    let answer = wallet(&gateway, &gateway.signer.sign(&claims)).await;
+    answer.expect_problem(401, "unauthenticated");
+}
+
+#[tokio::test]
+async fn a_token_that_chooses_its_own_algorithm_is_refused() {
+    let gateway = gateway_with_wallets().await;
+    let claims = json!(claims(UserId::new(), &[Role::Buyer]));
+
+    let payload = URL_SAFE_NO_PAD.encode(claims.to_string());
+    let unsigned = URL_SAFE_NO_PAD.encode(r#"{"alg":"none","kid":"key-1"}"#);
+    let claims_eddsa = URL_SAFE_NO_PAD.encode(r#"{"alg":"EdDSA","kid":"key-1"}"#);
+
+    let mut header = Header::new(Algorithm::HS256);
+    header.kid = Some("key-1".to_owned());
+    let x = gateway.signer.public_x();
+    let by_public_key = EncodingKey::from_secret(&URL_SAFE_NO_PAD.decode(&x).unwrap());
+    let by_public_text = EncodingKey::from_secret(x.as_bytes());
+
+    for token in [
+        format!("{unsigned}.{payload}."),
+        format!("{claims_eddsa}.{payload}."),
+        jsonwebtoken::encode(&header, &claims, &by_public_key).unwrap(),
+        jsonwebtoken::encode(&header, &claims, &by_public_text).unwrap(),
+    ] {
+        wallet(&gateway, &token)
+            .await
+            .expect_problem(401, "unauthenticated");
+    }
+}
+
+#[tokio::test]
+async fn a_token_of_another_key_under_a_known_id_is_refused() {
+    let gateway = gateway_with_wallets().await;
+    let token = Signer::new("key-1").access_token(UserId::new(), &[Role::Buyer]);
+    wallet(&gateway, &token)
+        .await
+        .expect_problem(401, "unauthenticated");
+}
+
+#[tokio::test]
+async fn unknown_keys_are_asked_for_at_most_once_in_a_while() {
+    let gateway = gateway_with_wallets().await;
+    let before = gateway.upstreams.calls(GET_SIGNING_KEYS);
+    for made_up in 0..20 {
+        let token = Signer::new(&format!("made-up-{made_up}")).access_token(UserId::new(), &[Role::Buyer]);
+        wallet(&gateway, &token)
+            .await
+            .expect_problem(401, "unauthenticated");
+    }
+    assert_eq!(gateway.upstreams.calls(GET_SIGNING_KEYS) - before, 1);
+}
+
+#[tokio::test]
+async fn a_new_key_is_fetched_when_its_first_token_comes() {
+    let gateway = gateway_with_wallets().await;
+    let rotated = Signer::new("key-2");
+    gateway.upstreams.publish_keys(rotated.key_set());
+    wallet(&gateway, &rotated.access_token(UserId::new(), &[Role::Buyer]))
+        .await
+        .expect(200);
+    let published = gateway.get("/.well-known/jwks.json").await;
+    assert_eq!(published.header("content-type"), "application/json");
+    assert_eq!(published.expect(200)["keys"][0]["kid"], "key-2");
+}
+
+#[rstest]
+#[case(None)]
+#[case(Some(""))]
+#[case(Some("Bearer"))]
+#[case(Some("Bearer "))]
+#[case(Some("Bearer not.a.token"))]
+#[case(Some("Basic dXNlcjpwYXNz"))]
+#[tokio::test]
+async fn no_access_token_is_no_access(#[case] authorization: Option<&str>) {
+    let gateway = Gateway::start().await;
+    let mut request = gateway.request(Method::GET, "/v1/wallet");
+    if let Some(authorization) = authorization {
+        request = request.header("Authorization", authorization);
+    }
+    let answer = Answer::to(request).await;
+    assert_eq!(answer.header("www-authenticate"), "Bearer realm=\"frontrow\"");
+    answer.expect_problem(401, "unauthenticated");
+}
+
+#[tokio::test]
+async fn a_buyer_is_no_organiser() {
+    let gateway = Gateway::start().await;
+    let concert = format!("/v1/admin/concerts/{}", ConcertId::new());
+    for (method, path) in [
+        (Method::POST, "/v1/admin/venues".to_owned()),
+        (Method::POST, "/v1/admin/concerts".to_owned()),
+        (Method::POST, format!("{concert}/schedules")),
+        (Method::PUT, format!("{concert}/waiting-room")),
+        (Method::GET, format!("{concert}/stats")),
+    ] {
+        // Whoever may not call at all learns nothing of what the body should be.
+        let request = || gateway.request(method.clone(), &path).json(&json!({}));
+        gateway
+            .visitor()
+            .sends(request())
+            .await
+            .expect_problem(403, "forbidden");
+        Answer::to(request()).await.expect_problem(401, "unauthenticated");
+    }
+}
+
+/// Routes that need an access token and the same user's queue token.
+fn visits() -> [(Method, String); 3] {
+    [
+        (
+            Method::GET,
+            format!("/v1/concerts/{}/schedules", ConcertId::new()),
+        ),
+        (Method::GET, format!("/v1/schedules/{}/seats", ConcertId::new())),
+        (Method::POST, "/v1/reservations".to_owned()),
+    ]
+}
+
+#[tokio::test]
+async fn promise_14_a_visit_needs_both_tokens_of_one_user() {
+    let gateway = Gateway::start().await;
+    let (mine, other) = (gateway.visitor(), gateway.visitor());
+    let forged = QueueTokens::new(Keyring::random())
+        .sign(&Claims {
+            concert_id: mine.concert_id,
+            user_id: mine.user_id,
+            number: QueueNumber(1),
+        })
+        .unwrap();
+    for (method, path) in visits() {
+        let request = || gateway.request(method.clone(), &path).json(&json!({}));
+        let bearer = || request().bearer_auth(&mine.access_token);
+        Answer::to(bearer())
+            .await
+            .expect_problem(401, "queue-token-invalid");
+        Answer::to(bearer().header("Queue-Token", &forged))
+            .await
+            .expect_problem(401, "queue-token-invalid");
+        Answer::to(bearer().header("Queue-Token", &mine.access_token))
+            .await
+            .expect_problem(401, "queue-token-invalid");
+        Answer::to(bearer().header("Queue-Token", &other.queue_token))
+            .await
+            .expect_problem(403, "queue-token-foreign");
+        Answer::to(request().header("Queue-Token", &mine.queue_token))
+            .await
+            .expect_problem(401, "unauthenticated");
+    }
+}
+
+#[tokio::test]
+async fn promise_14_a_forged_queue_token_has_no_standing() {
+    let gateway = Gateway::start().await;
+    for method in [Method::GET, Method::DELETE] {
+        let request = || gateway.request(method.clone(), "/v1/queue");
+        let nobody = Answer::to(request()).await;
+        assert_eq!(
+            nobody.header("www-authenticate"),
+            "Queue-Token realm=\"frontrow\""
+        );
+        nobody.expect_problem(401, "queue-token-invalid");
+        Answer::to(request().header("Queue-Token", "a.b.c"))
+            .await
+            .expect_problem(401, "queue-token-invalid");
+    }
+    assert_eq!(gateway.upstreams.calls("queue.v1.QueueService/GetToken"), 0);
+}
