@@ -12,11 +12,12 @@ use contracts::AuthClient;
 use contracts::auth::GetSigningKeysRequest;
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use serde::Deserialize;
 use service_kit::health::Gate;
 use service_kit::problem::Problem;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
-use vocabulary::access_token::{AUDIENCE, AccessClaims, ISSUER};
+use vocabulary::access_token::{AUDIENCE, ISSUER};
 use vocabulary::{ProblemCode, Role, UserId};
 
 use crate::problem::ApiProblem;
@@ -35,6 +36,13 @@ pub(crate) struct Identity {
     pub user_id: UserId,
     /// What they may do.
     pub roles: Vec<Role>,
+}
+
+/// What is read of an access token, beyond what makes it valid.
+#[derive(Deserialize)]
+struct Claims {
+    sub: UserId,
+    roles: Vec<Role>,
 }
 
 /// Verifies access tokens.
@@ -97,7 +105,7 @@ impl AccessTokens {
                 self.key(&key_id).ok_or_else(invalid)?
             }
         };
-        let claims = jsonwebtoken::decode::<AccessClaims>(token, &key, &self.validation)
+        let claims = jsonwebtoken::decode::<Claims>(token, &key, &self.validation)
             .map_err(|_| invalid())?
             .claims;
         Ok(Identity {

@@ -5,14 +5,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use uuid::Uuid;
+pub use vocabulary::access_token::{AUDIENCE, ISSUER};
 use vocabulary::{Role, UserId};
 
 use crate::domain::SessionId;
-
-/// Who issues access tokens.
-pub const ISSUER: &str = "frontrow";
-/// Whom they are for.
-pub const AUDIENCE: &str = "frontrow";
 
 /// The claims of an access token (RFC 7519; `sid` as OpenID Connect has it).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
