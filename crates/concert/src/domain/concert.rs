@@ -1,18 +1,21 @@
 //! Concerts as everybody sees them, and the prices that an organiser may set.
 
-use std::collections::BTreeMap;
+use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 use service_kit::problem::FieldError;
 use time::OffsetDateTime;
 use vocabulary::{Amount, ConcertId, Currency, Grade, ScheduleId, VenueId};
 
-use super::text::fault;
+use super::text::{fault, shortened};
 
 /// The longest title, in characters.
 pub const TITLE_MAX_CHARS: usize = 200;
 /// The most dates of one concert.
 pub const MAX_SCHEDULES: i64 = 100;
+/// Prices that one refusal names; more would not help, and a refusal travels in headers of bounded size.
+const MAX_FAULTS: usize = 10;
+const UNKNOWN_GRADE_CHARS: usize = 32;
 
 /// A concert with its dates on sale.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,16 +78,19 @@ pub struct GradeSeats {
 /// Prices for exactly the grades of a venue, in the venue's order.
 ///
 /// # Errors
-/// Every grade that is missing, unknown, named twice or priced out of range.
+/// Grades that are missing, unknown, named twice or priced out of range; ten at most.
 pub fn price_list(grades: &[Grade], asked: &[(String, i64)]) -> Result<Vec<Price>, Vec<FieldError>> {
+    let known: HashSet<_> = grades.iter().map(Grade::as_str).collect();
+    let named: HashSet<_> = asked.iter().map(|(name, _)| name.as_str()).collect();
     let mut faults = Vec::new();
-    let mut amounts = BTreeMap::new();
+    let mut amounts = HashMap::new();
     for (name, units) in asked {
-        let path = format!("prices.{name}");
-        if !grades.iter().any(|grade| grade.as_str() == name) {
+        if !known.contains(name.as_str()) {
+            let path = format!("prices.{}", shortened(name, UNKNOWN_GRADE_CHARS));
             faults.push(fault(path, "is not a category of this venue's plan"));
             continue;
         }
+        let path = format!("prices.{name}");
         match Amount::new(*units) {
             Err(error) => faults.push(fault(path, error.to_string())),
             Ok(amount) => {
@@ -101,10 +107,11 @@ pub fn price_list(grades: &[Grade], asked: &[(String, i64)]) -> Result<Vec<Price
                 grade: grade.clone(),
                 amount: *amount,
             });
-        } else if !asked.iter().any(|(name, _)| name == grade.as_str()) {
+        } else if !named.contains(grade.as_str()) {
             faults.push(fault(format!("prices.{grade}"), "is required"));
         }
     }
+    faults.truncate(MAX_FAULTS);
     if faults.is_empty() {
         Ok(prices)
     } else {

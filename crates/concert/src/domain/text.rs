@@ -1,6 +1,10 @@
-//! Text that people type: bounded, visible, on one line.
+//! Text that people type: bounded, visible, on one line, and composed one way (Unicode's NFC), so that what looks the
+//! same is the same.
+
+use std::borrow::Cow;
 
 use service_kit::problem::FieldError;
+use unicode_normalization::UnicodeNormalization as _;
 
 /// A rule broken by the field at `path`, named as the public API names it.
 #[must_use]
@@ -8,6 +12,15 @@ pub fn fault(path: impl Into<String>, rule: impl Into<String>) -> FieldError {
     FieldError {
         field: path.into(),
         rule: rule.into(),
+    }
+}
+
+/// The first `max_chars` characters, with a sign that there were more: a refusal must not be as long as what it refuses.
+#[must_use]
+pub fn shortened(text: &str, max_chars: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(max_chars) {
+        Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
+        None => Cow::Borrowed(text),
     }
 }
 
@@ -28,14 +41,14 @@ pub fn line(field: &str, text: &str, max_chars: usize) -> Result<String, FieldEr
 /// # Errors
 /// It is too long, or holds control characters.
 pub fn optional_line(field: &str, text: &str, max_chars: usize) -> Result<String, FieldError> {
-    let text = text.trim();
+    let text: String = text.trim().nfc().collect();
     if text.chars().count() > max_chars {
         return Err(fault(field, format!("must be at most {max_chars} characters")));
     }
     if text.chars().any(char::is_control) {
         return Err(fault(field, "must not contain control characters"));
     }
-    Ok(text.to_owned())
+    Ok(text)
 }
 
 #[cfg(test)]
@@ -58,5 +71,14 @@ mod tests {
             );
         }
         assert_eq!(optional_line("query", "", 3).unwrap(), "");
+    }
+
+    #[test]
+    fn letters_are_composed_before_they_are_counted() {
+        // 하늘, letter by letter.
+        let decomposed = "\u{1112}\u{1161}\u{1102}\u{1173}\u{11af}";
+        assert_eq!(line("title", decomposed, 2).unwrap(), "하늘");
+        // One that composing makes longer.
+        assert!(line("title", "\u{0958}", 1).is_err());
     }
 }

@@ -105,7 +105,7 @@ impl Store {
         sqlx::query!(
             "INSERT INTO concerts (concert_id, organiser_id, venue_id, title, currency, layout_version,
                                    room_capacity, room_admit_per_second, room_opens_at, state, leased_until)
-             VALUES ($1, $2, $3, normalize($4, NFC), $5, $6, $7, $8, $9, 'CREATING', frontrow_now() + $10)",
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'CREATING', frontrow_now() + $10)",
             concert.concert_id.as_uuid(),
             concert.organiser_id.as_uuid(),
             concert.venue_id.as_uuid(),
@@ -291,7 +291,7 @@ impl Store {
                 ConcertRow,
                 "SELECT concert_id, title, venue_id, venues.name AS venue_name, currency, concerts.created_at
                  FROM concerts JOIN venues USING (venue_id)
-                 WHERE state = 'LISTED' AND title ILIKE normalize($4, NFC)
+                 WHERE state = 'LISTED' AND title ILIKE $4
                    AND (concerts.created_at, concert_id) < ($1, $2)
                  ORDER BY concerts.created_at DESC, concert_id DESC LIMIT $3",
                 after.created_at,

@@ -139,6 +139,34 @@ async fn prices_name_exactly_the_grades_of_the_venue() {
 }
 
 #[tokio::test]
+async fn a_refusal_stays_small_enough_to_travel_however_much_is_wrong() {
+    let mut world = World::new().await;
+    let venue_id = world.venue().await;
+    let request = pb::CreateConcertRequest {
+        prices: (0..10_000)
+            .map(|n| price(&format!("{n}{}", "석".repeat(100)), 1))
+            .collect(),
+        ..world.concert_request(&venue_id, "x")
+    };
+    let problem = world.create_concert(request).await.unwrap_err();
+    assert_eq!(
+        (problem.code, problem.fields.len()),
+        (ProblemCode::InvalidField, 10)
+    );
+
+    let mut plan = crate::world::small_hall();
+    plan["zones"] = vec![plan["zones"][0].clone(); 1_000].into();
+    let problem = world.create_venue(&plan, "").await.unwrap_err();
+    assert_eq!(
+        (problem.code, problem.fields.len()),
+        (ProblemCode::InvalidField, 20)
+    );
+    plan["zones"] = serde_json::json!("석".repeat(100_000));
+    let problem = world.create_venue(&plan, "").await.unwrap_err();
+    assert_eq!(fields(&problem), ["plan.zones"]);
+}
+
+#[tokio::test]
 async fn a_date_must_be_in_the_future() {
     let mut world = World::new().await;
     let concert_id = world.concert("x").await;

@@ -12,8 +12,8 @@ use serde_path_to_error::{Path, Segment};
 use service_kit::problem::FieldError;
 use vocabulary::{Grade, SeatId};
 
-use super::{MAX_SEATS, PlanRow, PlanSeat, SeatPlan};
-use crate::domain::text::fault;
+use super::{MAX_GRADES, MAX_SEATS, PlanRow, PlanSeat, SeatPlan};
+use crate::domain::text::{fault, shortened};
 
 /// Faults that one refusal names; more would not help.
 pub const MAX_FAULTS: usize = 20;
@@ -140,7 +140,7 @@ fn parse(json: &[u8]) -> Result<RawPlan<'_>, FieldError> {
 }
 
 fn format_fault(path: String, error: &serde_json::Error) -> FieldError {
-    let mut message = error.to_string();
+    let message = error.to_string();
     // The format's own words for a key that is not there; a test holds them.
     if let Some((key, _)) = message
         .strip_prefix("missing field `")
@@ -148,11 +148,11 @@ fn format_fault(path: String, error: &serde_json::Error) -> FieldError {
     {
         return fault(format!("{path}.{key}"), "is required");
     }
-    if let Some((end, _)) = message.char_indices().nth(MAX_RULE_CHARS) {
-        // The position stands at the end, where a long quotation pushes it out.
-        message.truncate(end);
-        let _ = write!(message, "… at line {} column {}", error.line(), error.column());
-    }
+    // The position stands at the end, where a long quotation pushes it out.
+    let message = match shortened(&message, MAX_RULE_CHARS) {
+        Cow::Borrowed(whole) => whole.to_owned(),
+        Cow::Owned(start) => format!("{start} at line {} column {}", error.line(), error.column()),
+    };
     match error.classify() {
         serde_json::error::Category::Data => fault(path, format!("has a wrong type: {message}")),
         _ => fault(path, format!("is not valid JSON: {message}")),
@@ -164,7 +164,7 @@ fn path_of(path: &Path) -> String {
         // Writing to a String does not fail.
         let _ = match segment {
             Segment::Seq { index } => write!(text, "[{index}]"),
-            Segment::Map { key } => write!(text, ".{key}"),
+            Segment::Map { key } => write!(text, ".{}", shortened(key, MAX_LABEL_CHARS)),
             Segment::Enum { variant } => write!(text, ".{variant}"),
             Segment::Unknown => Ok(()),
         };
@@ -179,6 +179,7 @@ struct Import<'a> {
     grades: Vec<Option<Grade>>,
     plan: SeatPlan,
     seats: usize,
+    grades_used: usize,
     faults: Vec<FieldError>,
 }
 
@@ -211,6 +212,7 @@ impl<'a> Import<'a> {
                 seats: Vec::new(),
             },
             seats: 0,
+            grades_used: 0,
             faults: Vec::new(),
         };
         if let Some(size) = &raw.size {
@@ -328,6 +330,15 @@ impl<'a> Import<'a> {
     // A category becomes a grade when a seat uses it: one that no seat uses may be as it likes.
     fn grade(&mut self, index: usize) {
         let path = || format!("plan.categories[{index}].name");
+        self.grades_used += 1;
+        if self.grades_used == MAX_GRADES + 1 {
+            self.fault(|| {
+                fault(
+                    path(),
+                    format!("is one too many: seats use at most {MAX_GRADES} categories"),
+                )
+            });
+        }
         let name = self.raw.categories[index].name.as_ref();
         self.label(name, Grade::MAX_CHARS, path);
         match Grade::try_from(name.to_owned()) {

@@ -11,6 +11,8 @@ use vocabulary::{Grade, SeatId};
 
 /// The most seats of a plan.
 pub const MAX_SEATS: usize = 100_000;
+/// The most grades that its seats may use.
+pub const MAX_GRADES: usize = 1_000;
 
 /// An imported seating plan. It is never empty, its grades are those that seats use, and its references hold:
 /// only [`import`] makes one, and a store gives back what [`import`] made.

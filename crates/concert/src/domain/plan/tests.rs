@@ -221,6 +221,27 @@ fn a_hundred_thousand_seats_are_the_most() {
 }
 
 #[test]
+fn a_thousand_grades_are_the_most() {
+    let mut plan = hall_of(MAX_GRADES + 1);
+    plan["categories"] = (0..=MAX_GRADES).map(|n| json!({"name": n.to_string()})).collect();
+    for n in 0..=MAX_GRADES {
+        plan["zones"][0]["rows"][0]["seats"][n]["category"] = json!(n.to_string());
+    }
+    assert_eq!(
+        faults_of(&plan),
+        [(
+            "plan.categories[1000].name".to_owned(),
+            "is one too many: seats use at most 1000 categories".to_owned()
+        )]
+    );
+    plan["zones"][0]["rows"][0]["seats"].as_array_mut().unwrap().pop();
+    assert_eq!(
+        import(plan.to_string().as_bytes()).unwrap().grades().len(),
+        MAX_GRADES
+    );
+}
+
+#[test]
 fn a_plan_survives_its_store() {
     let plan = import(exported().to_string().as_bytes()).unwrap();
     let stored = serde_json::to_vec(&plan).unwrap();
