@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use service_kit::health::{Gate, Readiness};
 use service_kit::tasks::Tasks;
+use service_kit::telemetry::causes;
 use service_kit::{admin, database, grpc};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -142,7 +143,7 @@ async fn seed(store: Store, gate: Gate, stop: CancellationToken) -> anyhow::Resu
     let granted = async {
         while let Err(error) = app::grant(&store, demo::BUYER_ID, points, SEED_OPERATION).await {
             tracing::warn!(
-                error = &error as &dyn std::error::Error,
+                error = causes(&error),
                 "the demonstration's points cannot be granted yet"
             );
             tokio::time::sleep(SEED_EVERY).await;

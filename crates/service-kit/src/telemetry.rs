@@ -190,6 +190,19 @@ pub fn continue_trace(span: &Span, headers: &HeaderMap) {
     }
 }
 
+/// An error with all that is behind it, for a log line.
+#[must_use]
+pub fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
 /// The trace that a span belongs to, as 32 hex digits.
 #[must_use]
 pub fn trace_id(span: &Span) -> Option<String> {

@@ -1,6 +1,7 @@
 //! Paying a reservation: what may be paid is recorded, a saga of its own carries it on, and the caller waits for the
 //! end only so long.
 
+use service_kit::telemetry::causes;
 use tokio::sync::oneshot;
 use tracing::Instrument as _;
 use vocabulary::{Amount, PaymentId, ProblemCode, ReservationId, ReservationStatus, UserId};
@@ -192,7 +193,7 @@ impl App {
             Some(Ok(Driven { payment, reservation })) => self.answer(payment, reservation).await,
             None | Some(Err(SagaError::Store(StoreError::Superseded))) => self.as_it_stands(payment_id).await,
             Some(Err(error)) => {
-                tracing::warn!(%payment_id, error = &error as &dyn std::error::Error, "a saga was left to the resumer");
+                tracing::warn!(%payment_id, error = causes(&error), "a saga was left to the resumer");
                 Err(PayError::OutOfSight(payment_id))
             }
         }

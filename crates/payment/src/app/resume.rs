@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
+use service_kit::telemetry::causes;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -55,10 +56,7 @@ impl App {
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(
-                        error = &error as &dyn std::error::Error,
-                        "due payments cannot be read"
-                    );
+                    tracing::warn!(error = causes(&error), "due payments cannot be read");
                 }
             }
         }
@@ -80,7 +78,7 @@ impl App {
         match self.drive(payment, Duration::ZERO).await {
             Ok(_) | Err(SagaError::Store(StoreError::Superseded)) => {}
             Err(error) => {
-                tracing::error!(%payment_id, %state, error = &error as &dyn std::error::Error, "a payment is stuck for now");
+                tracing::error!(%payment_id, %state, error = causes(&error), "a payment is stuck for now");
             }
         }
     }

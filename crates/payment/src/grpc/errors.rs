@@ -1,8 +1,7 @@
 //! Why a call was refused, as callers may rely on it. Faults of ours are logged here, once.
 
-use std::error::Error;
-
 use service_kit::problem::Problem;
+use service_kit::telemetry::causes;
 use vocabulary::ProblemCode;
 
 use crate::app::PayError;
@@ -17,14 +16,14 @@ pub(super) fn no_such_payment() -> Problem {
 pub(super) fn of_store(error: StoreError) -> Problem {
     match error {
         StoreError::Unavailable(_) => {
-            tracing::warn!(error = &error as &dyn Error, "the database is not available");
+            tracing::warn!(error = causes(&error), "the database is not available");
             Problem::of(ProblemCode::Unavailable)
         }
         StoreError::InsufficientPoints
         | StoreError::Superseded
         | StoreError::Bug(_)
         | StoreError::Unreadable { .. } => {
-            tracing::error!(error = &error as &dyn Error, "a request failed");
+            tracing::error!(error = causes(&error), "a request failed");
             Problem::of(ProblemCode::Internal)
         }
     }

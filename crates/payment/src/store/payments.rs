@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 use uuid::Uuid;
-use vocabulary::{Amount, PaymentId, ReservationId, UserId};
+use vocabulary::{Amount, PaymentId, ProblemCode, ReservationId, UserId};
 
 use super::{Store, StoreError};
 use crate::domain::{self, CardCharge, NewPayment, OrderId, Payment, PaymentKey, State};
@@ -305,7 +305,7 @@ impl Store {
             next.version,
             fence,
             next.attempt,
-            next.failure.map(|code| code.as_str()),
+            next.failure.map(ProblemCode::as_str),
             next.next_order_id.as_ref().map(OrderId::as_str),
             next.state.has_ended(),
             lease.as_secs_f64(),

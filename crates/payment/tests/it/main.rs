@@ -1,1 +1,17 @@
 //! Payments against a real Postgres, the provider's stand-in, and a scripted booking.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that is wrong about something fails"
+)]
+
+mod booking;
+mod idempotency;
+mod interruptions;
+mod ledger;
+mod paying;
+mod provider;
+mod undoing;
+mod unknown;
+mod wallet;
+mod world;

@@ -168,7 +168,7 @@ impl App {
             reservation_id = %next.reservation_id,
             from = %payment.state,
             to = %next.state,
-            reason = next.failure.map(|code| code.as_str()),
+            reason = next.failure.map(ProblemCode::as_str),
             "payment moved on"
         );
         Ok(next)
@@ -215,7 +215,9 @@ fn verdict(payment: &Payment, error: BookingError) -> Option<ProblemCode> {
         }
     };
     match problem.code {
-        code @ (ProblemCode::AlreadyPaid | ProblemCode::PaymentInProgress) => Some(code),
+        code @ (ProblemCode::AlreadyPaid | ProblemCode::PaymentInProgress | ProblemCode::PaymentFailed) => {
+            Some(code)
+        }
         ProblemCode::PaymentWindowClosed | ProblemCode::NotFound => Some(ProblemCode::PaymentWindowClosed),
         _ => {
             // Not an answer to what was asked: money is not moved on a misunderstanding.

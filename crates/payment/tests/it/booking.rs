@@ -1,0 +1,434 @@
+//! Booking, played small and faithfully: the payment side of its machine with the fence, and faults on demand.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use contracts::booking::booking_service_server::BookingService;
+use contracts::booking::payment_credential::Credential;
+use contracts::booking::*;
+use service_kit::problem::Problem;
+use tonic::{Request, Response, Status};
+use vocabulary::{ProblemCode, ReservationId, UserId};
+
+use crate::interruptions::Interruption;
+use crate::world::Hold;
+
+/// The calls of the payment side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Call {
+    Payable,
+    Get,
+    Begin,
+    MarkUnknown,
+    Confirm,
+    Release,
+}
+
+/// What goes wrong with one call.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Fault {
+    /// Nothing happens, and the caller learns nothing.
+    Away,
+    /// It happens, and the caller learns nothing.
+    AnswerLost,
+    /// The hold lapses just before.
+    LapsedBefore,
+}
+
+#[derive(Debug)]
+struct Row {
+    reservation_id: ReservationId,
+    user_id: UserId,
+    status: ReservationStatus,
+    total: i64,
+    currency: &'static str,
+    version: u64,
+    attempt: u32,
+    payment_id: Option<String>,
+    released: Option<String>,
+    unknown: bool,
+    time_left: bool,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct ScriptedBooking {
+    rows: Mutex<HashMap<String, Row>>,
+    faults: Mutex<HashMap<Call, VecDeque<Fault>>>,
+    calls: Mutex<Vec<Call>>,
+    interruption: Mutex<Option<Arc<Interruption>>>,
+}
+
+impl Row {
+    fn shown(&self) -> Reservation {
+        Reservation {
+            reservation_id: self.reservation_id.to_string(),
+            user_id: self.user_id.to_string(),
+            status: self.status.into(),
+            total: self.total,
+            currency: self.currency.to_owned(),
+            order_id: format!(
+                "order-{}-{}",
+                self.reservation_id.as_uuid().simple(),
+                self.attempt
+            ),
+            version: self.version,
+            ..Reservation::default()
+        }
+    }
+
+    fn go(&mut self, status: ReservationStatus) {
+        self.status = status;
+        self.version += 1;
+    }
+
+    /// What a payment that shows the fence may go on with.
+    fn fence(&self, payment_id: &str, version: u64) -> Result<(), ProblemCode> {
+        match self.status {
+            ReservationStatus::Paying
+                if self.payment_id.as_deref() == Some(payment_id) && self.version == version =>
+            {
+                Ok(())
+            }
+            ReservationStatus::Confirmed => Err(ProblemCode::AlreadyPaid),
+            _ => Err(ProblemCode::PaymentWindowClosed),
+        }
+    }
+
+    fn lapse(&mut self) {
+        self.time_left = false;
+        let may = match self.status {
+            ReservationStatus::Pending => true,
+            ReservationStatus::Paying => !self.unknown,
+            _ => false,
+        };
+        if may {
+            self.go(ReservationStatus::Expired);
+            self.payment_id = None;
+        }
+    }
+
+    fn begin(&mut self, payment_id: &str) -> Result<(), ProblemCode> {
+        let own = self.payment_id.as_deref() == Some(payment_id);
+        match self.status {
+            ReservationStatus::Pending if self.released.as_deref() == Some(payment_id) => {
+                Err(ProblemCode::PaymentFailed)
+            }
+            ReservationStatus::Pending if !self.time_left => Err(ProblemCode::PaymentWindowClosed),
+            ReservationStatus::Pending => {
+                self.go(ReservationStatus::Paying);
+                self.payment_id = Some(payment_id.to_owned());
+                Ok(())
+            }
+            ReservationStatus::Paying | ReservationStatus::Confirmed if own => Ok(()),
+            ReservationStatus::Paying => Err(ProblemCode::PaymentInProgress),
+            ReservationStatus::Confirmed => Err(ProblemCode::AlreadyPaid),
+            _ => Err(ProblemCode::PaymentWindowClosed),
+        }
+    }
+
+    fn confirm(&mut self, payment_id: &str, version: u64) -> Result<(), ProblemCode> {
+        if self.status == ReservationStatus::Confirmed && self.payment_id.as_deref() == Some(payment_id) {
+            return Ok(());
+        }
+        self.fence(payment_id, version)?;
+        self.unknown = false;
+        self.go(ReservationStatus::Confirmed);
+        Ok(())
+    }
+
+    fn release(&mut self, payment_id: &str, version: u64) -> Result<(), ProblemCode> {
+        if self.released.as_deref() == Some(payment_id) {
+            return Ok(());
+        }
+        self.fence(payment_id, version)?;
+        self.unknown = false;
+        self.payment_id = None;
+        self.released = Some(payment_id.to_owned());
+        self.attempt += 1;
+        let back = if self.time_left {
+            ReservationStatus::Pending
+        } else {
+            ReservationStatus::Expired
+        };
+        self.go(back);
+        Ok(())
+    }
+}
+
+impl ScriptedBooking {
+    pub(crate) fn hold(&self, total: i64, currency: &'static str) -> Hold {
+        self.hold_of(UserId::new(), total, currency)
+    }
+
+    pub(crate) fn hold_of(&self, user_id: UserId, total: i64, currency: &'static str) -> Hold {
+        let row = Row {
+            reservation_id: ReservationId::new(),
+            user_id,
+            status: ReservationStatus::Pending,
+            total,
+            currency,
+            version: 1,
+            attempt: 1,
+            payment_id: None,
+            released: None,
+            unknown: false,
+            time_left: true,
+        };
+        let hold = Hold {
+            reservation_id: row.reservation_id,
+            user_id: row.user_id,
+        };
+        self.rows().insert(row.reservation_id.to_string(), row);
+        hold
+    }
+
+    pub(crate) fn status(&self, hold: &Hold) -> ReservationStatus {
+        self.rows()[&hold.reservation_id.to_string()].status
+    }
+
+    pub(crate) fn order_id(&self, hold: &Hold) -> String {
+        self.rows()[&hold.reservation_id.to_string()].shown().order_id
+    }
+
+    pub(crate) fn lapse(&self, hold: &Hold) {
+        let mut rows = self.rows();
+        rows.get_mut(&hold.reservation_id.to_string()).unwrap().lapse();
+    }
+
+    /// Lets the next call of this kind go wrong; said twice, the next two.
+    pub(crate) fn fault(&self, call: Call, fault: Fault) {
+        self.faults
+            .lock()
+            .unwrap()
+            .entry(call)
+            .or_default()
+            .push_back(fault);
+    }
+
+    pub(crate) fn calls(&self, call: Call) -> usize {
+        let calls = self.calls.lock().unwrap();
+        calls.iter().filter(|made| **made == call).count()
+    }
+
+    fn rows(&self) -> MutexGuard<'_, HashMap<String, Row>> {
+        self.rows.lock().unwrap()
+    }
+
+    /// Calls of payments go through it; `None` ends it.
+    pub(crate) fn interrupt(&self, interruption: Option<Arc<Interruption>>) {
+        *self.interruption.lock().unwrap() = interruption;
+    }
+
+    async fn answer(
+        &self,
+        call: Call,
+        reservation_id: &str,
+        apply: impl Fn(&mut Row) -> Result<(), ProblemCode>,
+    ) -> Result<Reservation, Status> {
+        let interruption = self.interruption.lock().unwrap().clone();
+        match interruption {
+            Some(interruption) => {
+                let effect = || std::future::ready(self.do_once(call, reservation_id, &apply));
+                let nothing = Err(Status::unavailable("interrupted"));
+                interruption.call(effect, nothing).await
+            }
+            None => self.do_once(call, reservation_id, &apply),
+        }
+    }
+
+    fn do_once(
+        &self,
+        call: Call,
+        reservation_id: &str,
+        apply: &impl Fn(&mut Row) -> Result<(), ProblemCode>,
+    ) -> Result<Reservation, Status> {
+        self.calls.lock().unwrap().push(call);
+        let fault = self
+            .faults
+            .lock()
+            .unwrap()
+            .get_mut(&call)
+            .and_then(VecDeque::pop_front);
+        let mut rows = self.rows();
+        let row = rows
+            .get_mut(reservation_id)
+            .ok_or_else(|| Status::from(Problem::of(ProblemCode::NotFound)))?;
+        match fault {
+            Some(Fault::Away) => return Err(Status::unavailable("scripted")),
+            Some(Fault::LapsedBefore) => row.lapse(),
+            Some(Fault::AnswerLost) | None => {}
+        }
+        let done = apply(row).map_err(|code| Status::from(Problem::of(code)));
+        if matches!(fault, Some(Fault::AnswerLost)) {
+            return Err(Status::deadline_exceeded("scripted"));
+        }
+        done.map(|()| row.shown())
+    }
+}
+
+/// The token that a hold's owner has.
+pub(crate) fn token_of(hold: &Hold) -> String {
+    format!("token-{}", hold.reservation_id)
+}
+
+/// The service is a handle: the test keeps another.
+#[derive(Debug, Clone)]
+pub(crate) struct Handle(pub(crate) Arc<ScriptedBooking>);
+
+#[tonic::async_trait]
+impl BookingService for Handle {
+    async fn get_payable(
+        &self,
+        request: Request<GetPayableRequest>,
+    ) -> Result<Response<GetPayableResponse>, Status> {
+        let request = request.into_inner();
+        let reservation = self
+            .0
+            .answer(Call::Payable, &request.reservation_id, |row| {
+                match request
+                    .credential
+                    .as_ref()
+                    .and_then(|credential| credential.credential.clone())
+                {
+                    Some(Credential::PaymentToken(token))
+                        if token == format!("token-{}", row.reservation_id) =>
+                    {
+                        Ok(())
+                    }
+                    Some(Credential::Queue(queue)) if queue.user_id == row.user_id.to_string() => Ok(()),
+                    Some(Credential::Queue(_)) => Err(ProblemCode::NotFound),
+                    _ => Err(ProblemCode::PaymentTokenInvalid),
+                }
+            })
+            .await?;
+        Ok(Response::new(GetPayableResponse {
+            reservation: Some(reservation),
+        }))
+    }
+
+    async fn get_reservation(
+        &self,
+        request: Request<GetReservationRequest>,
+    ) -> Result<Response<GetReservationResponse>, Status> {
+        let request = request.into_inner();
+        let reservation = self
+            .0
+            .answer(Call::Get, &request.reservation_id, |row| {
+                if row.user_id.to_string() == request.user_id {
+                    Ok(())
+                } else {
+                    Err(ProblemCode::NotFound)
+                }
+            })
+            .await?;
+        Ok(Response::new(GetReservationResponse {
+            reservation: Some(reservation),
+        }))
+    }
+
+    async fn begin_payment(
+        &self,
+        request: Request<BeginPaymentRequest>,
+    ) -> Result<Response<BeginPaymentResponse>, Status> {
+        let request = request.into_inner();
+        let reservation = self
+            .0
+            .answer(Call::Begin, &request.reservation_id, |row| {
+                row.begin(&request.payment_id)
+            })
+            .await?;
+        Ok(Response::new(BeginPaymentResponse {
+            reservation: Some(reservation),
+        }))
+    }
+
+    async fn mark_payment_unknown(
+        &self,
+        request: Request<MarkPaymentUnknownRequest>,
+    ) -> Result<Response<MarkPaymentUnknownResponse>, Status> {
+        let request = request.into_inner();
+        self.0
+            .answer(Call::MarkUnknown, &request.reservation_id, |row| {
+                row.fence(&request.payment_id, request.version)?;
+                row.unknown = true;
+                Ok(())
+            })
+            .await?;
+        Ok(Response::new(MarkPaymentUnknownResponse {}))
+    }
+
+    async fn confirm_reservation(
+        &self,
+        request: Request<ConfirmReservationRequest>,
+    ) -> Result<Response<ConfirmReservationResponse>, Status> {
+        let request = request.into_inner();
+        let reservation = self
+            .0
+            .answer(Call::Confirm, &request.reservation_id, |row| {
+                row.confirm(&request.payment_id, request.version)
+            })
+            .await?;
+        Ok(Response::new(ConfirmReservationResponse {
+            reservation: Some(reservation),
+        }))
+    }
+
+    async fn release_payment(
+        &self,
+        request: Request<ReleasePaymentRequest>,
+    ) -> Result<Response<ReleasePaymentResponse>, Status> {
+        let request = request.into_inner();
+        let reservation = self
+            .0
+            .answer(Call::Release, &request.reservation_id, |row| {
+                row.release(&request.payment_id, request.version)
+            })
+            .await?;
+        Ok(Response::new(ReleasePaymentResponse {
+            reservation: Some(reservation),
+        }))
+    }
+
+    async fn open_schedule(
+        &self,
+        _: Request<OpenScheduleRequest>,
+    ) -> Result<Response<OpenScheduleResponse>, Status> {
+        Err(Status::unimplemented("not a payment's business"))
+    }
+
+    async fn get_seat_states(
+        &self,
+        _: Request<GetSeatStatesRequest>,
+    ) -> Result<Response<GetSeatStatesResponse>, Status> {
+        Err(Status::unimplemented("not a payment's business"))
+    }
+
+    async fn count_seats(
+        &self,
+        _: Request<CountSeatsRequest>,
+    ) -> Result<Response<CountSeatsResponse>, Status> {
+        Err(Status::unimplemented("not a payment's business"))
+    }
+
+    async fn hold_seats(&self, _: Request<HoldSeatsRequest>) -> Result<Response<HoldSeatsResponse>, Status> {
+        Err(Status::unimplemented("not a payment's business"))
+    }
+
+    async fn list_reservations(
+        &self,
+        _: Request<ListReservationsRequest>,
+    ) -> Result<Response<ListReservationsResponse>, Status> {
+        Err(Status::unimplemented("not a payment's business"))
+    }
+
+    async fn release_reservation(
+        &self,
+        _: Request<ReleaseReservationRequest>,
+    ) -> Result<Response<ReleaseReservationResponse>, Status> {
+        Err(Status::unimplemented("not a payment's business"))
+    }
+
+    async fn expire_due(&self, _: Request<ExpireDueRequest>) -> Result<Response<ExpireDueResponse>, Status> {
+        Err(Status::unimplemented("not a payment's business"))
+    }
+}

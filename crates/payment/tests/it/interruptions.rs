@@ -1,0 +1,295 @@
+//! A process may die before and after every call that it makes, every call may fail or lose its answer, and every call may
+//! be delivered twice: each payment still ends, and the money with it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use contracts::booking::ReservationStatus;
+use futures::future::BoxFuture;
+use payment::app::App;
+use payment::domain::{NewPayment, OrderId, Payment, PaymentKey, State, split};
+use payment::provider::{Cancellation, Charge, Confirmation, Found, Lookup, PaymentProvider, TossProvider};
+use payment::store::Inserted;
+use tokio::sync::Notify;
+use vocabulary::{Amount, Currency, PaymentId};
+
+use crate::booking::{Call, Fault};
+use crate::ledger::assert_balanced;
+use crate::world::{Hold, World, card};
+
+/// What happens to the calls that a process makes, those to booking and to the provider counted together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mishap {
+    None,
+    /// The process dies before its n-th call.
+    DiesBefore(usize),
+    /// The process dies after its n-th call, before it has heard the answer.
+    DiesAfter(usize),
+    /// The n-th call does not arrive.
+    Fails(usize),
+    /// The n-th call's answer does not arrive.
+    AnswerLost(usize),
+    /// Every call arrives twice.
+    Twice,
+}
+
+/// Counts calls and lets the chosen one go wrong.
+#[derive(Debug)]
+pub(crate) struct Interruption {
+    mishap: Mishap,
+    calls: AtomicUsize,
+    died: Notify,
+}
+
+impl Interruption {
+    fn new(mishap: Mishap) -> Arc<Self> {
+        Arc::new(Self {
+            mishap,
+            calls: AtomicUsize::new(0),
+            died: Notify::new(),
+        })
+    }
+
+    /// One call: what it does, and what its caller sees when nothing comes back.
+    pub(crate) async fn call<T, F: Future<Output = T>>(&self, effect: impl Fn() -> F, nothing: T) -> T {
+        let n = self.calls.fetch_add(1, Ordering::SeqCst);
+        match self.mishap {
+            Mishap::DiesBefore(at) if at == n => self.die().await,
+            Mishap::DiesAfter(at) if at == n => {
+                effect().await;
+                self.die().await
+            }
+            Mishap::Fails(at) if at == n => nothing,
+            Mishap::AnswerLost(at) if at == n => {
+                effect().await;
+                nothing
+            }
+            Mishap::Twice => {
+                effect().await;
+                effect().await
+            }
+            _ => effect().await,
+        }
+    }
+
+    async fn die<T>(&self) -> T {
+        self.died.notify_one();
+        std::future::pending().await
+    }
+}
+
+/// The provider behind an interruption.
+struct Interrupted {
+    provider: TossProvider,
+    interruption: Arc<Interruption>,
+}
+
+impl PaymentProvider for Interrupted {
+    fn is_saturated(&self) -> bool {
+        false
+    }
+
+    fn confirm<'a>(&'a self, charge: &'a Charge) -> BoxFuture<'a, Confirmation> {
+        let nothing = Confirmation::Unknown { answered: false };
+        Box::pin(async move {
+            let effect = || self.provider.confirm(charge);
+            self.interruption.call(effect, nothing).await
+        })
+    }
+
+    fn find<'a>(&'a self, charge: &'a Charge, by: Lookup<'a>) -> BoxFuture<'a, Found> {
+        Box::pin(async move {
+            let effect = || self.provider.find(charge, by);
+            self.interruption.call(effect, Found::Unknown).await
+        })
+    }
+
+    fn cancel<'a>(&'a self, charge: &'a Charge) -> BoxFuture<'a, Cancellation> {
+        let nothing = Cancellation::Unknown { answered: false };
+        Box::pin(async move {
+            let effect = || self.provider.cancel(charge);
+            self.interruption.call(effect, nothing).await
+        })
+    }
+}
+
+fn process(world: &World, interruption: &Arc<Interruption>) -> App {
+    world.replica_with(Arc::new(Interrupted {
+        provider: TossProvider::new(&world.config.provider).unwrap(),
+        interruption: Arc::clone(interruption),
+    }))
+}
+
+/// A process that never hears the first answer of the provider.
+pub(crate) fn losing_answers(world: &World) -> App {
+    process(world, &Interruption::new(Mishap::AnswerLost(0)))
+}
+
+/// A payment that was recorded, and not a step further.
+pub(crate) async fn recorded(world: &World, hold: &Hold, points: i64, payment_key: &str) -> Payment {
+    let card = (!payment_key.is_empty()).then(|| (PaymentKey::new(payment_key).unwrap(), None));
+    let terms = split(
+        Amount::new(10_000).unwrap(),
+        Currency::KRW,
+        Amount::new(points).unwrap(),
+        card,
+        OrderId::new(&world.booking.order_id(hold)).ok(),
+    );
+    let new = NewPayment {
+        payment_id: PaymentId::new(),
+        reservation_id: hold.reservation_id,
+        user_id: hold.user_id,
+        currency: Currency::KRW,
+        terms: terms.unwrap(),
+    };
+    let lease = world.config.settings.lease;
+    match world.store().insert(&new, None, lease).await.unwrap() {
+        Inserted::New(payment) => payment,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// One way that a payment may go.
+struct Way {
+    name: &'static str,
+    wallet: i64,
+    points: i64,
+    card: Option<&'static str>,
+    lapses: bool,
+    ends: (State, ReservationStatus),
+}
+
+const WAYS: [Way; 6] = [
+    Way {
+        name: "points only",
+        wallet: 10_000,
+        points: 10_000,
+        card: None,
+        lapses: false,
+        ends: (State::Succeeded, ReservationStatus::Confirmed),
+    },
+    Way {
+        name: "points and card",
+        wallet: 10_000,
+        points: 4_000,
+        card: Some("ok"),
+        lapses: false,
+        ends: (State::Succeeded, ReservationStatus::Confirmed),
+    },
+    Way {
+        name: "short of points",
+        wallet: 3_999,
+        points: 4_000,
+        card: Some("ok"),
+        lapses: false,
+        ends: (State::Failed, ReservationStatus::Pending),
+    },
+    Way {
+        name: "declined",
+        wallet: 10_000,
+        points: 4_000,
+        card: Some("declined"),
+        lapses: false,
+        ends: (State::Failed, ReservationStatus::Pending),
+    },
+    Way {
+        name: "unavailable at first",
+        wallet: 10_000,
+        points: 4_000,
+        card: Some("unavailable"),
+        lapses: false,
+        ends: (State::Succeeded, ReservationStatus::Confirmed),
+    },
+    Way {
+        name: "captured for seats that are gone",
+        wallet: 10_000,
+        points: 4_000,
+        card: Some("ok"),
+        lapses: true,
+        ends: (State::Refunded, ReservationStatus::Expired),
+    },
+];
+
+/// Lets one payment go its way under a mishap until it has ended. Answers how many calls it took, and in which state it
+/// was found where its process died.
+async fn go(world: &World, way: &Way, mishap: Mishap) -> (usize, Option<String>) {
+    let hold = world.hold_with(10_000, way.wallet).await;
+    let payment_key = way.card.map(card).unwrap_or_default();
+    let payment = recorded(world, &hold, way.points, &payment_key).await;
+    let payment_id = payment.payment_id;
+    if way.lapses {
+        world.booking.fault(Call::Confirm, Fault::LapsedBefore);
+    }
+
+    let interruption = Interruption::new(mishap);
+    world.booking.interrupt(Some(Arc::clone(&interruption)));
+    let first = process(world, &interruption);
+    let died = tokio::select! {
+        driven = first.drive(payment, Duration::from_secs(10)) => {
+            driven.unwrap();
+            None
+        }
+        // Whatever it was about to do or to record is lost with it.
+        () = interruption.died.notified() => Some(
+            sqlx::query_scalar("SELECT state FROM payments WHERE payment_id = $1")
+                .bind(payment_id.as_uuid())
+                .fetch_one(world.database.pool())
+                .await
+                .unwrap(),
+        ),
+    };
+    world.settle(&process(world, &interruption)).await;
+    world.booking.interrupt(None);
+
+    let ended = world.store().payment(payment_id).await.unwrap().unwrap();
+    let ends = (ended.state, world.booking.status(&hold));
+    // A mishap may make the outcome unknown, and while it is a hold does not lapse.
+    let held = way.lapses && ends == (State::Succeeded, ReservationStatus::Confirmed);
+    assert!(ends == way.ends || held, "{}, {mishap:?}: {ends:?}", way.name);
+    assert_balanced(world).await;
+    (interruption.calls.load(Ordering::SeqCst), died)
+}
+
+#[tokio::test]
+async fn promise_15_a_process_that_dies_anywhere_leaves_nothing_undone() {
+    let world = World::start().await;
+    let mut found_in = BTreeSet::new();
+    let mut deaths = 0;
+    for way in &WAYS {
+        let (calls, _) = go(&world, way, Mishap::None).await;
+        for n in 0..calls {
+            for mishap in [Mishap::DiesBefore(n), Mishap::DiesAfter(n)] {
+                let (_, died) = go(&world, way, mishap).await;
+                found_in.extend(died);
+                deaths += 1;
+            }
+        }
+    }
+    println!("{deaths} points of death");
+    // A state that is new and open, and that no death was tried in, fails here.
+    let open = State::ALL.iter().filter(|state| !state.has_ended());
+    let open: BTreeSet<_> = open.map(|state| state.as_str().to_owned()).collect();
+    assert_eq!(found_in, open);
+}
+
+#[tokio::test]
+async fn every_call_may_fail_or_lose_its_answer() {
+    let world = World::start().await;
+    for way in &WAYS {
+        let (calls, _) = go(&world, way, Mishap::None).await;
+        for n in 0..calls {
+            go(&world, way, Mishap::Fails(n)).await;
+            go(&world, way, Mishap::AnswerLost(n)).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_call_may_arrive_twice() {
+    let world = World::start().await;
+    for way in &WAYS {
+        go(&world, way, Mishap::Twice).await;
+    }
+}

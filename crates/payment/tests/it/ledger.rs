@@ -1,0 +1,172 @@
+//! What must be true of the money whenever nothing is open: the promises 7, 8 and 10.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::world::{Hold, World};
+
+/// Fails unless the ledger, the wallets, the payments and the provider's books tell the same story.
+pub(crate) async fn assert_balanced(world: &World) {
+    let pool = world.database.pool();
+    assert_eq!(world.open_payments().await, 0, "everything has ended");
+
+    let wrong_wallets: Vec<uuid::Uuid> = sqlx::query_scalar(
+        "SELECT w.user_id FROM wallets w, LATERAL (
+             SELECT coalesce(sum(CASE 'WALLET' WHEN credit THEN amount WHEN debit THEN -amount ELSE 0 END), 0) AS balance,
+                    coalesce(sum(CASE 'HELD' WHEN credit THEN amount WHEN debit THEN -amount ELSE 0 END), 0) AS pending
+             FROM transfers t WHERE t.user_id = w.user_id) AS told
+         WHERE (w.balance, w.pending) IS DISTINCT FROM (told.balance, told.pending)",
+    )
+    .fetch_all(pool)
+    .await
+    .unwrap();
+    assert!(
+        wrong_wallets.is_empty(),
+        "a wallet is the sum of its entries: {wrong_wallets:?}"
+    );
+
+    let accounts: Vec<(String, i64)> = sqlx::query_as(
+        "SELECT account, sum(amount)::bigint FROM (
+             SELECT credit AS account, amount FROM transfers UNION ALL SELECT debit, -amount FROM transfers
+         ) AS sides GROUP BY account",
+    )
+    .fetch_all(pool)
+    .await
+    .unwrap();
+    let accounts: BTreeMap<_, _> = accounts.into_iter().collect();
+    assert_eq!(
+        accounts.values().sum::<i64>(),
+        0,
+        "debits are credits: {accounts:?}"
+    );
+    assert_eq!(
+        accounts.get("HELD").copied().unwrap_or(0),
+        0,
+        "nothing is left set aside"
+    );
+
+    // Success means that points and card make up the total; anything else that nothing is kept.
+    let wrong_payments: Vec<(uuid::Uuid, String)> = sqlx::query_as(
+        "SELECT payment_id, state FROM payments p
+         WHERE (SELECT coalesce(sum(CASE 'HOUSE' WHEN credit THEN amount WHEN debit THEN -amount ELSE 0 END), 0)
+                FROM transfers t WHERE t.payment_id = p.payment_id)
+               <> CASE state WHEN 'SUCCEEDED' THEN points + card_amount ELSE 0 END",
+    )
+    .fetch_all(pool)
+    .await
+    .unwrap();
+    assert!(
+        wrong_payments.is_empty(),
+        "points and card make up the total, or nothing: {wrong_payments:?}"
+    );
+
+    let card_entries: Vec<(String, i64)> = sqlx::query_as(
+        "SELECT p.order_id, sum(CASE kind WHEN 'CAPTURE' THEN t.amount WHEN 'REFUND' THEN -t.amount ELSE 0 END)::bigint
+         FROM payments p LEFT JOIN transfers t USING (payment_id)
+         WHERE p.order_id IS NOT NULL GROUP BY p.order_id",
+    )
+    .fetch_all(pool)
+    .await
+    .unwrap();
+    let books = world.provider_books().await;
+    let at_provider = |order_id: &str| -> i64 {
+        let payments = books["payments"].as_array().unwrap();
+        let captured = payments
+            .iter()
+            .filter(|payment| payment["orderId"] == order_id && payment["approvedAt"] != Value::Null);
+        captured
+            .map(|payment| payment["balanceAmount"].as_i64().unwrap())
+            .sum()
+    };
+    for (order_id, entries) in card_entries {
+        assert_eq!(
+            entries,
+            at_provider(&order_id),
+            "captures - refunds = card entries of {order_id}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_ledger_cannot_be_rewritten() {
+    let world = World::start().await;
+    world.hold().await;
+    for attempt in [
+        "UPDATE transfers SET amount = 1",
+        "DELETE FROM transfers",
+        "TRUNCATE transfers",
+    ] {
+        let refusal = sqlx::query(attempt)
+            .execute(world.database.pool())
+            .await
+            .unwrap_err();
+        assert!(refusal.to_string().contains("immutable"), "{attempt}: {refusal}");
+    }
+}
+
+#[tokio::test]
+async fn impossible_rows_are_refused_by_name() {
+    let world = World::start().await;
+    let hold = world.hold().await;
+    world.pay(&hold, 10_000, None).await.unwrap();
+    for (attempt, constraint) in [
+        ("UPDATE wallets SET balance = -1", "wallets_balance_is_not_negative"),
+        ("UPDATE wallets SET pending = -1", "wallets_pending_is_not_negative"),
+        (
+            "UPDATE payments SET state = 'PAID', ended_at = NULL, resume_at = frontrow_now()",
+            "payments_state_is_known",
+        ),
+        ("UPDATE payments SET points = -1", "payments_amounts_are_not_negative"),
+        ("UPDATE payments SET currency = 'USD'", "payments_points_pay_won"),
+        ("UPDATE payments SET order_id = 'order-1'", "payments_cards_have_an_order"),
+        (
+            "UPDATE payments SET state = 'UNKNOWN', ended_at = NULL, resume_at = frontrow_now()",
+            "payments_without_card_ask_nobody",
+        ),
+        ("UPDATE payments SET payment_key = 'key'", "payments_forget_the_key"),
+        ("UPDATE payments SET fence = NULL", "payments_carry_the_fence"),
+        ("UPDATE payments SET captured_at = frontrow_now()", "payments_captured_say_when"),
+        ("UPDATE payments SET failure_code = 'payment-failed'", "payments_failures_have_a_reason"),
+        ("UPDATE payments SET resume_at = frontrow_now()", "payments_end_for_good"),
+        ("UPDATE payments SET idempotency_key = 'key'", "payments_keys_have_a_request"),
+        (
+            "INSERT INTO payments SELECT (json_populate_record(p, '{\"payment_id\":
+             \"01900000-0000-7000-8000-000000000001\"}')).* FROM payments p",
+            "payments_one_success_per_reservation",
+        ),
+        (
+            "INSERT INTO transfers SELECT '01900000-0000-7000-8000-000000000001', operation, kind, debit, credit, user_id,
+             amount, payment_id FROM transfers LIMIT 1",
+            "transfers_operation_happens_once",
+        ),
+        (
+            "INSERT INTO transfers SELECT '01900000-0000-7000-8000-000000000001', 'x', kind, credit, debit, user_id,
+             amount, payment_id FROM transfers LIMIT 1",
+            "transfers_kind_has_two_accounts",
+        ),
+        (
+            "INSERT INTO transfers SELECT '01900000-0000-7000-8000-000000000001', 'x', kind, debit, credit, user_id,
+             -amount, payment_id FROM transfers LIMIT 1",
+            "transfers_amount_is_positive",
+        ),
+    ] {
+        let refusal = sqlx::query(attempt).execute(world.database.pool()).await.unwrap_err();
+        let named = refusal.as_database_error().and_then(|error| error.constraint());
+        assert_eq!(named, Some(constraint), "{attempt}: {refusal}");
+    }
+}
+
+#[tokio::test]
+async fn many_payments_of_one_wallet_never_overdraw_it() {
+    let world = World::start().await;
+    let rich = world.hold_with(10_000, 45_000).await;
+    let holds: Vec<Hold> = (0..20)
+        .map(|_| world.booking.hold_of(rich.user_id, 10_000, "KRW"))
+        .collect();
+    let payments = holds.iter().map(|hold| world.pay(hold, 10_000, None));
+    let answers = futures::future::join_all(payments).await;
+    let paid = answers.iter().filter(|answer| answer.is_ok()).count();
+    assert_eq!((paid, world.wallet(&rich).await), (4, (5_000, 0)));
+    assert_balanced(&world).await;
+}
