@@ -1,15 +1,15 @@
-//! Fields that are wrong: what the reader found, and the bounds that the document names, all of them together.
+//! Fields that are wrong: of another type, missing, or impossible to pass on.
 //!
-//! Only the form of a request is judged here. Whether it makes sense is for the service that owns the matter.
+//! Every other rule is the business of the service that owns the field; it names all that are broken together.
 
 use service_kit::problem::{FieldError, Problem};
 
 use crate::problem::ApiProblem;
 
-/// The bounds of a request, beyond the types of its fields.
+/// What a request must keep so that it can be passed on, beyond the types of its fields.
 pub(crate) trait Rules {
-    /// Names every field that is out of its bounds.
-    fn check(&self, broken: &mut Broken);
+    /// Names every field that cannot be passed on.
+    fn check(&self, _broken: &mut Broken) {}
 }
 
 /// The rules that a request breaks.
@@ -25,24 +25,6 @@ impl Broken {
                 rule: rule.to_owned(),
             });
         }
-    }
-
-    /// A text of `min` to `max` characters.
-    pub(crate) fn chars(&mut self, field: &str, text: &str, min: usize, max: usize) {
-        let rule = format!("must have {min} to {max} characters");
-        self.unless((min..=max).contains(&text.chars().count()), field, &rule);
-    }
-
-    /// A number from `min` to `max`.
-    pub(crate) fn range<N: PartialOrd + std::fmt::Display>(
-        &mut self,
-        field: &str,
-        number: N,
-        min: N,
-        max: N,
-    ) {
-        let rule = format!("must be from {min} to {max}");
-        self.unless(min <= number && number <= max, field, &rule);
     }
 }
 

@@ -15,10 +15,10 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use vocabulary::{Amount, ConcertId, Currency, ProblemCode as P, VenueId};
+use vocabulary::{ConcertId, ProblemCode as P, VenueId};
 
 use super::created;
-use crate::extract::{Body, Broken, IdempotencyKey, MEBIBYTE, Organiser, PathId, Rules};
+use crate::extract::{Body, IdempotencyKey, MEBIBYTE, Organiser, PathId, Rules};
 use crate::openapi::{BODY, IDEMPOTENT, ORGANISER, problems};
 use crate::problem::ApiProblem;
 use crate::state::App;
@@ -45,11 +45,7 @@ struct NewVenue {
     plan: Box<RawValue>,
 }
 
-impl Rules for NewVenue {
-    fn check(&self, broken: &mut Broken) {
-        broken.chars("name", &self.name, 1, 200);
-    }
-}
+impl Rules for NewVenue {}
 
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -115,16 +111,6 @@ struct WaitingRoom {
 }
 
 impl WaitingRoom {
-    fn check_at(&self, path: &str, broken: &mut Broken) {
-        broken.range(&format!("{path}capacity"), self.capacity, 1, 1_000_000);
-        broken.range(
-            &format!("{path}admitPerSecond"),
-            self.admit_per_second,
-            1,
-            100_000,
-        );
-    }
-
     fn message(&self) -> concert::WaitingRoom {
         concert::WaitingRoom {
             capacity: self.capacity,
@@ -134,11 +120,7 @@ impl WaitingRoom {
     }
 }
 
-impl Rules for WaitingRoom {
-    fn check(&self, broken: &mut Broken) {
-        self.check_at("", broken);
-    }
-}
+impl Rules for WaitingRoom {}
 
 impl TryFrom<concert::WaitingRoom> for WaitingRoom {
     type Error = BrokenContract;
@@ -160,20 +142,14 @@ struct NewConcert {
     #[schema(value_type = uuid::Uuid)]
     venue_id: VenueId,
     /// ISO 4217.
-    #[schema(value_type = String, pattern = "^[A-Z]{3}$")]
-    currency: Currency,
+    #[schema(pattern = "^[A-Z]{3}$")]
+    currency: String,
     /// One price for every category of the venue's plan, in the currency's smallest unit.
-    #[schema(value_type = BTreeMap<String, i64>)]
-    prices: BTreeMap<String, Amount>,
+    prices: BTreeMap<String, i64>,
     waiting_room: WaitingRoom,
 }
 
-impl Rules for NewConcert {
-    fn check(&self, broken: &mut Broken) {
-        broken.chars("title", &self.title, 1, 200);
-        self.waiting_room.check_at("waitingRoom.", broken);
-    }
-}
+impl Rules for NewConcert {}
 
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -199,15 +175,15 @@ async fn create_concert(
     IdempotencyKey(idempotency_key): IdempotencyKey,
     Body(concert): Body<NewConcert>,
 ) -> Result<impl IntoResponse, ApiProblem> {
-    let prices = concert.prices.into_iter().map(|(grade, amount)| concert::Price {
-        grade,
-        amount: amount.get(),
-    });
+    let prices = concert
+        .prices
+        .into_iter()
+        .map(|(grade, amount)| concert::Price { grade, amount });
     let request = CreateConcertRequest {
         organiser_id: organiser_id.to_string(),
         title: concert.title,
         venue_id: concert.venue_id.to_string(),
-        currency: concert.currency.to_string(),
+        currency: concert.currency,
         prices: prices.collect(),
         waiting_room: Some(concert.waiting_room.message()),
         idempotency_key,
@@ -233,9 +209,7 @@ struct NewSchedule {
     starts_at: OffsetDateTime,
 }
 
-impl Rules for NewSchedule {
-    fn check(&self, _: &mut Broken) {}
-}
+impl Rules for NewSchedule {}
 
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]

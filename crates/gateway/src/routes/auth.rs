@@ -14,7 +14,7 @@ use utoipa_axum::routes;
 use vocabulary::{ConcertId, ProblemCode as P};
 
 use super::queue::Ticket;
-use crate::extract::{Body, Broken, Rules};
+use crate::extract::{Body, Rules};
 use crate::openapi::{BODY, problems};
 use crate::problem::ApiProblem;
 use crate::state::App;
@@ -39,13 +39,7 @@ struct SignUp {
     name: String,
 }
 
-impl Rules for SignUp {
-    fn check(&self, broken: &mut Broken) {
-        broken.chars("email", &self.email, 3, 254);
-        broken.chars("password", &self.password, 10, 128);
-        broken.chars("name", &self.name, 1, 100);
-    }
-}
+impl Rules for SignUp {}
 
 /// A person with an account.
 #[derive(Serialize, ToSchema)]
@@ -109,12 +103,7 @@ struct LogIn {
     concert_id: Option<ConcertId>,
 }
 
-impl Rules for LogIn {
-    fn check(&self, broken: &mut Broken) {
-        broken.chars("email", &self.email, 1, 254);
-        broken.chars("password", &self.password, 1, 128);
-    }
-}
+impl Rules for LogIn {}
 
 /// What a session hands to its user.
 #[derive(Serialize, ToSchema)]
@@ -176,11 +165,7 @@ struct RefreshToken {
     refresh_token: String,
 }
 
-impl Rules for RefreshToken {
-    fn check(&self, broken: &mut Broken) {
-        broken.chars("refreshToken", &self.refresh_token, 1, 1000);
-    }
-}
+impl Rules for RefreshToken {}
 
 problems!(RefreshProblems: BODY, &[P::InvalidRefreshToken, P::TooManyRequests]);
 

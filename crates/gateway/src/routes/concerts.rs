@@ -10,7 +10,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use vocabulary::{ConcertId, ProblemCode as P};
 
-use super::check_page;
+use super::check_limit;
 use crate::extract::{Broken, PathId, Query, Rules, Visitor};
 use crate::openapi::{VISIT, problems};
 use crate::problem::ApiProblem;
@@ -113,8 +113,7 @@ struct Search {
 
 impl Rules for Search {
     fn check(&self, broken: &mut Broken) {
-        broken.chars("query", &self.query, 0, 100);
-        check_page(&self.cursor, self.limit, broken);
+        check_limit(self.limit, broken);
     }
 }
 

@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 use vocabulary::{ProblemCode as P, ReservationId, ScheduleId, SeatId};
 
 use super::{Page, created};
-use crate::extract::{Bearer, Body, Broken, IdempotencyKey, PathId, Query, Rules, Visitor};
+use crate::extract::{Bearer, Body, IdempotencyKey, PathId, Query, Rules, Visitor};
 use crate::openapi::{BEARER, BODY, IDEMPOTENT, VISIT, problems};
 use crate::problem::ApiProblem;
 use crate::state::App;
@@ -104,10 +104,7 @@ struct Hold {
     seat_ids: Vec<SeatId>,
 }
 
-impl Rules for Hold {
-    // How many seats, and which, is booking's to judge.
-    fn check(&self, _: &mut Broken) {}
-}
+impl Rules for Hold {}
 
 problems!(HoldProblems: BODY, VISIT, IDEMPOTENT, &[P::NotFound, P::SeatUnavailable, P::SeatCapExceeded]);
 

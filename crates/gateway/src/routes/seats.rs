@@ -12,7 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use vocabulary::{ProblemCode as P, ScheduleId};
 
-use crate::extract::{Broken, PathId, Query, Rules, Visitor};
+use crate::extract::{PathId, Query, Rules, Visitor};
 use crate::layouts::LayoutSeat;
 use crate::openapi::{VISIT, problems};
 use crate::problem::ApiProblem;
@@ -142,9 +142,7 @@ struct SeatsQuery {
     form: Form,
 }
 
-impl Rules for SeatsQuery {
-    fn check(&self, _: &mut Broken) {}
-}
+impl Rules for SeatsQuery {}
 
 problems!(SeatsProblems: VISIT, &[P::NotFound, P::InvalidField]);
 

@@ -3,7 +3,7 @@
 use contracts::concert::{GetConcertRequest, GetConcertResponse};
 use rstest::rstest;
 use serde_json::json;
-use service_kit::problem::Problem;
+use service_kit::problem::{FieldError, Problem};
 use tonic::Status;
 use vocabulary::{ConcertId, ProblemCode};
 
@@ -67,13 +67,23 @@ async fn every_code_has_its_status() {
 
 #[tokio::test]
 async fn members_and_fields_of_a_refusal_reach_the_public() {
-    let problem = Problem::field("seatIds[2]", "must be different from the others")
-        .with("seatIds", vec!["a", "b"])
-        .with("orderId", "order-2");
+    let error = |field: &str, rule: &str| FieldError {
+        field: field.to_owned(),
+        rule: rule.to_owned(),
+    };
+    let problem = Problem::fields(vec![
+        error("scheduleId", "is required"),
+        error("seatIds[2]", "must be different from the others"),
+    ])
+    .with("seatIds", vec!["a", "b"])
+    .with("orderId", "order-2");
     let body = answer_to(problem).await.expect_problem(422, "invalid-field");
     assert_eq!(
         body["errors"],
-        json!([{ "field": "seatIds[2]", "rule": "must be different from the others" }])
+        json!([
+            { "field": "scheduleId", "rule": "is required" },
+            { "field": "seatIds[2]", "rule": "must be different from the others" },
+        ])
     );
     assert_eq!(
         (&body["seatIds"], &body["orderId"]),
