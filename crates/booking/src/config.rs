@@ -28,6 +28,8 @@ pub struct Config {
     pub database: DatabaseConfig,
     /// Redis.
     pub redis: RedisConfig,
+    /// How long a hold waits for Redis before it asks Postgres alone.
+    pub seat_lock_timeout: Duration,
     /// RabbitMQ.
     pub amqp: AmqpConfig,
     /// The queue service.
@@ -51,6 +53,12 @@ impl Config {
             telemetry: TelemetryConfig::read(env),
             database: DatabaseConfig::read(env),
             redis: RedisConfig::read(env),
+            seat_lock_timeout: env.millis(
+                "SEAT_LOCK_TIMEOUT_MS",
+                150,
+                10..=2_000,
+                "How long a hold waits for Redis before it asks Postgres alone.",
+            ),
             amqp: AmqpConfig::read(env),
             queue: UpstreamConfig::read(env, "QUEUE_URL", "The queue service."),
             payment_token_keys: env.parsed(

@@ -43,7 +43,7 @@ impl Application {
         let store = Store::new(pool.clone());
         let booking = Arc::new(Booking::new(
             store.clone(),
-            SeatLocks::new(config.redis.connection()?),
+            SeatLocks::new(config.redis.connection()?, config.seat_lock_timeout),
             Queue::new(queue_client(config.queue.channel()?)),
             PaymentTokens::new(config.payment_token_keys),
             config.times,

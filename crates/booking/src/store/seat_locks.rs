@@ -13,8 +13,6 @@ use redis::aio::ConnectionManager;
 use sha2::{Digest as _, Sha256};
 use vocabulary::{ReservationId, ScheduleId, SeatId, UserId};
 
-/// Longer than this and asking Redis costs more than it spares.
-const TIMEOUT: Duration = Duration::from_millis(150);
 /// How long Redis is left alone after it failed; then one caller tries it for all.
 const LEFT_ALONE: Duration = Duration::from_secs(1);
 /// How long a sold seat is marked; after that Postgres answers for it.
@@ -117,6 +115,7 @@ impl LockOwner {
 #[derive(Clone)]
 pub struct SeatLocks {
     redis: ConnectionManager,
+    timeout: Duration,
     breaker: Arc<Breaker>,
 }
 
@@ -127,11 +126,12 @@ impl std::fmt::Debug for SeatLocks {
 }
 
 impl SeatLocks {
-    /// Locks in this Redis.
+    /// Locks in this Redis; one that takes longer than `timeout` costs more than it spares and counts as away.
     #[must_use]
-    pub fn new(redis: ConnectionManager) -> Self {
+    pub fn new(redis: ConnectionManager, timeout: Duration) -> Self {
         Self {
             redis,
+            timeout,
             breaker: Arc::new(Breaker::new()),
         }
     }
@@ -208,7 +208,7 @@ impl SeatLocks {
             return None;
         }
         let mut redis = self.redis.clone();
-        let failure = match tokio::time::timeout(TIMEOUT, script.invoke_async(&mut redis)).await {
+        let failure = match tokio::time::timeout(self.timeout, script.invoke_async(&mut redis)).await {
             Ok(Ok(answer)) => {
                 self.breaker.heal();
                 return Some(answer);

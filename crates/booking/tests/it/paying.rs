@@ -1,0 +1,272 @@
+//! The side that payment calls.
+
+use std::time::Duration;
+
+use contracts::booking::payment_credential::Credential;
+use contracts::booking::{QueueCredential, ReservationStatus};
+use vocabulary::{ConcertId, PaymentId, ProblemCode, ReservationId, UserId};
+
+use crate::queue_peer::Told;
+use crate::world::{GRACE, HOLD, Held, World, code};
+
+fn queue_credential(held: &Held, concert_id: ConcertId) -> QueueCredential {
+    QueueCredential {
+        user_id: held.visitor.user_id.to_string(),
+        concert_id: concert_id.to_string(),
+        number: held.visitor.number.0,
+    }
+}
+
+#[tokio::test]
+async fn the_payment_token_and_the_visit_that_made_the_hold_both_allow_to_pay() {
+    let world = World::with_seats(1).await;
+    let held = world.held(&world.seats).await;
+    let by_token = Credential::PaymentToken(held.reservation.payment_token.clone());
+    let by_visit = Credential::Queue(queue_credential(&held, world.concert_id));
+    for credential in [by_token, by_visit] {
+        let payable = world.payable(held.id, credential).await.unwrap();
+        assert_eq!(payable.total, held.reservation.total);
+        assert_eq!(payable.order_id, held.reservation.order_id);
+        assert!(payable.payment_token.is_empty(), "payment has no use for it");
+    }
+}
+
+#[tokio::test]
+async fn promise_14_no_other_credential_allows_to_pay() {
+    let world = World::with_seats(2).await;
+    let held = world.held(&world.seats[..1]).await;
+    let other = world.held(&world.seats[1..]).await;
+    let token = |text: &str| Credential::PaymentToken(text.to_owned());
+    let mut tampered = held.reservation.payment_token.clone();
+    tampered.pop();
+    for wrong in ["", "forged", &tampered, &other.reservation.payment_token] {
+        assert_eq!(
+            code(world.payable(held.id, token(wrong)).await),
+            ProblemCode::PaymentTokenInvalid,
+            "{wrong}"
+        );
+    }
+
+    let right = queue_credential(&held, world.concert_id);
+    let elsewhere = queue_credential(&held, ConcertId::new());
+    let another_place = QueueCredential {
+        number: right.number + 1,
+        ..right.clone()
+    };
+    for wrong in [elsewhere, another_place] {
+        assert_eq!(
+            code(world.payable(held.id, Credential::Queue(wrong)).await),
+            ProblemCode::PaymentTokenInvalid
+        );
+    }
+    let stranger = QueueCredential {
+        user_id: UserId::new().to_string(),
+        ..right.clone()
+    };
+    assert_eq!(
+        code(world.payable(held.id, Credential::Queue(stranger)).await),
+        ProblemCode::NotFound
+    );
+    assert_eq!(
+        code(
+            world
+                .payable(ReservationId::new(), Credential::Queue(right))
+                .await
+        ),
+        ProblemCode::NotFound
+    );
+}
+
+#[tokio::test]
+async fn a_payment_begins_and_confirms_and_the_seats_are_sold() {
+    let world = World::with_seats(2).await;
+    let held = world.held(&world.seats).await;
+    let payment = PaymentId::new();
+
+    let paying = world.begin(&held, payment).await.unwrap();
+    assert_eq!((paying.status(), paying.version), (ReservationStatus::Paying, 2));
+    assert_eq!(world.begin(&held, payment).await.unwrap(), paying, "again");
+    assert!(!world.get(&held).await.unwrap().payment_token.is_empty());
+    assert_eq!(world.seat_states().await, (2, "PP".to_owned()));
+
+    let confirmed = world.confirm(&held, payment, paying.version).await.unwrap();
+    assert_eq!(
+        (confirmed.status(), confirmed.version),
+        (ReservationStatus::Confirmed, 3)
+    );
+    assert_eq!(
+        world.confirm(&held, payment, paying.version).await.unwrap(),
+        confirmed,
+        "again"
+    );
+    assert_eq!(world.seat_states().await, (4, "OO".to_owned()));
+    assert_eq!(
+        world.queue.told(held.visitor.visit_id),
+        [Told::PageEnded, Told::Completed]
+    );
+    let read = world.get(&held).await.unwrap();
+    assert_eq!(read.status(), ReservationStatus::Confirmed);
+    assert!(read.payment_token.is_empty(), "there is nothing left to pay");
+    assert_eq!(world.counted(held.visitor.user_id).await, 2, "owned seats count");
+}
+
+#[tokio::test]
+async fn a_second_payment_is_in_progress_and_then_already_paid() {
+    let world = World::with_seats(1).await;
+    let held = world.held(&world.seats).await;
+    let (first, second) = (PaymentId::new(), PaymentId::new());
+    let fence = world.begin(&held, first).await.unwrap().version;
+    assert_eq!(
+        code(world.begin(&held, second).await),
+        ProblemCode::PaymentInProgress
+    );
+    assert_eq!(
+        code(world.release(&held).await),
+        ProblemCode::ReservationNotReleasable
+    );
+    world.confirm(&held, first, fence).await.unwrap();
+    assert_eq!(code(world.begin(&held, second).await), ProblemCode::AlreadyPaid);
+    assert_eq!(
+        code(world.confirm(&held, second, fence).await),
+        ProblemCode::AlreadyPaid
+    );
+    assert_eq!(
+        code(world.release_payment(&held, first, fence).await),
+        ProblemCode::AlreadyPaid
+    );
+    assert_eq!(
+        code(world.release(&held).await),
+        ProblemCode::ReservationNotReleasable
+    );
+}
+
+#[tokio::test]
+async fn promise_2_a_stale_version_changes_nothing() {
+    let world = World::with_seats(1).await;
+    let held = world.held(&world.seats).await;
+    let (first, second) = (PaymentId::new(), PaymentId::new());
+    let old = world.begin(&held, first).await.unwrap().version;
+    world.release_payment(&held, first, old).await.unwrap();
+    let now = world.begin(&held, second).await.unwrap();
+    let before = world.seat_states().await;
+
+    for (payment, version) in [(first, old), (second, old), (first, now.version)] {
+        assert_eq!(
+            code(world.confirm(&held, payment, version).await),
+            ProblemCode::PaymentWindowClosed
+        );
+        assert_eq!(
+            code(world.mark_unknown(&held, payment, version).await),
+            ProblemCode::PaymentWindowClosed
+        );
+    }
+    assert_eq!(
+        code(world.release_payment(&held, second, old).await),
+        ProblemCode::PaymentWindowClosed
+    );
+    let read = world.get(&held).await.unwrap();
+    assert_eq!((read.status(), read.version), (now.status(), now.version));
+    assert_eq!(world.seat_states().await, before);
+    world.confirm(&held, second, now.version).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_declined_payment_leaves_the_hold_and_makes_the_next_order_another() {
+    let world = World::with_seats(1).await;
+    let held = world.held(&world.seats).await;
+    let payment = PaymentId::new();
+    let fence = world.begin(&held, payment).await.unwrap().version;
+    let released = world.release_payment(&held, payment, fence).await.unwrap();
+    assert_eq!(released.status(), ReservationStatus::Pending);
+    assert_ne!(released.order_id, held.reservation.order_id);
+    assert_eq!(released.expires_at, held.reservation.expires_at);
+    assert_eq!(
+        world.release_payment(&held, payment, fence).await.unwrap(),
+        released,
+        "again"
+    );
+    // A payment that ended does not begin again, however late its first call comes.
+    assert_eq!(
+        code(world.begin(&held, payment).await),
+        ProblemCode::PaymentFailed
+    );
+    world.begin(&held, PaymentId::new()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_declined_payment_without_time_left_frees_the_seats() {
+    let world = World::with_seats(1).await;
+    let held = world.held(&world.seats).await;
+    let payment = PaymentId::new();
+    let fence = world.begin(&held, payment).await.unwrap().version;
+    world.database.step_clock(HOLD).await;
+    let released = world.release_payment(&held, payment, fence).await.unwrap();
+    assert_eq!(released.status(), ReservationStatus::Expired);
+    assert_eq!(world.seat_states().await, (2, "A".to_owned()));
+    assert_eq!(world.counted(held.visitor.user_id).await, 0);
+    assert_eq!(
+        world.queue.told(held.visitor.visit_id),
+        [Told::PageEnded, Told::Expired]
+    );
+    assert_eq!(
+        world.release_payment(&held, payment, fence).await.unwrap(),
+        released
+    );
+    // The lock went with the hold.
+    world.held(&world.seats).await;
+}
+
+#[tokio::test]
+async fn a_payment_cannot_begin_after_the_end_of_the_hold_even_before_it_was_swept() {
+    let world = World::with_seats(1).await;
+    let held = world.held(&world.seats).await;
+    world.database.step_clock(HOLD).await;
+    assert_eq!(
+        code(world.begin(&held, PaymentId::new()).await),
+        ProblemCode::PaymentWindowClosed
+    );
+    world.booking.sweep().await.unwrap();
+    assert_eq!(
+        code(world.begin(&held, PaymentId::new()).await),
+        ProblemCode::PaymentWindowClosed
+    );
+}
+
+#[tokio::test]
+async fn a_payment_that_runs_has_its_grace_and_then_lapses() {
+    let world = World::with_seats(1).await;
+    let held = world.held(&world.seats).await;
+    world.database.step_clock(HOLD - Duration::from_secs(5)).await;
+    let payment = PaymentId::new();
+    let fence = world.begin(&held, payment).await.unwrap().version;
+
+    world.database.step_clock(Duration::from_secs(20)).await;
+    assert_eq!(world.expire_due(0).await.expired, 0, "the hold's end alone");
+    world.database.step_clock(GRACE).await;
+    assert_eq!(world.expire_due(0).await.expired, 1);
+    assert_eq!(
+        code(world.confirm(&held, payment, fence).await),
+        ProblemCode::PaymentWindowClosed
+    );
+    // What expiry ended is also released, as far as the payment is concerned.
+    let released = world.release_payment(&held, payment, fence).await.unwrap();
+    assert_eq!(released.status(), ReservationStatus::Expired);
+}
+
+#[tokio::test]
+async fn a_payment_of_unknown_outcome_never_lapses_and_can_still_be_confirmed() {
+    let world = World::with_seats(1).await;
+    let held = world.held(&world.seats).await;
+    let payment = PaymentId::new();
+    let fence = world.begin(&held, payment).await.unwrap().version;
+    world.mark_unknown(&held, payment, fence).await.unwrap();
+    world.mark_unknown(&held, payment, fence).await.unwrap();
+    world
+        .database
+        .step_clock(Duration::from_secs(7 * 24 * 3_600))
+        .await;
+    assert_eq!(world.expire_due(0).await.expired, 0);
+    assert_eq!(world.status(&held).await, ReservationStatus::Paying);
+    world.confirm(&held, payment, fence).await.unwrap();
+    assert_eq!(world.seat_states().await.1, "O");
+}
