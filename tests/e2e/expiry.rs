@@ -4,8 +4,8 @@ use end_to_end::{Buyer, Sale, SaleOptions, World, WorldOptions};
 use serde_json::Value;
 use test_support::eventually;
 
-/// So far off that the sweep plays no part in a test.
-const NO_SWEEP: (&str, &str) = ("SWEEP_SECONDS", "3600");
+/// A minute: longer than a test here lives, so that its sweep plays no part.
+const NO_SWEEP: (&str, &str) = ("SWEEP_SECONDS", "60");
 
 async fn hold_one<'a>(world: &'a World, sale: &Sale) -> (Buyer<'a>, Value, String) {
     let mut buyer = world.buyer().await;

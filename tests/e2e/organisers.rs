@@ -72,7 +72,7 @@ async fn a_plan_of_more_than_100_000_seats_is_refused() {
         .await
         .post("/v1/admin/venues", &body)
         .await
-        .expect_fields(422, &["plan.zones"]);
+        .expect_fields(422, &["plan.zones[0].rows[100].seats[0]"]);
 }
 
 #[tokio::test]

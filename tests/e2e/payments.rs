@@ -20,27 +20,23 @@ fn key(outcome: &str) -> String {
     unique_name(&format!("test_{outcome}"))
 }
 
-/// Payments that the provider captured for an order, and what it gave back.
+/// How many payments the provider captured for an order, and how much of them it still has.
 async fn captured(world: &World, reservation: &Value) -> (usize, i64) {
     let url = format!(
         "{}/simulator/payments",
         world.services.admin_url("psp-simulator").await
     );
     let all: Value = reqwest::get(url).await.unwrap().json().await.unwrap();
-    let stem = text(reservation, "orderId");
-    let mine: Vec<_> = all["payments"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter(|one| one["orderId"] == stem)
+    let order_id = &reservation["orderId"];
+    let payments = all["payments"].as_array().unwrap().iter();
+    let mine: Vec<_> = payments
+        .filter(|one| one["orderId"] == *order_id && !one["approvedAt"].is_null())
         .collect();
-    let left = mine
-        .iter()
-        .map(|one| one["balanceAmount"].as_i64().unwrap_or(0))
-        .sum();
     (
-        mine.iter().filter(|one| !one["approvedAt"].is_null()).count(),
-        left,
+        mine.len(),
+        mine.iter()
+            .map(|one| one["balanceAmount"].as_i64().unwrap())
+            .sum(),
     )
 }
 
