@@ -169,4 +169,10 @@ async fn the_document_and_its_page_are_served_from_here_alone() {
         assert!(!html.contains(outside), "{html}");
     }
     gateway.get("/docs/swagger-ui-bundle.js").await.expect(200);
+    let settings = gateway.get("/docs/swagger-initializer.js").await.expect(200);
+    let settings = settings.as_str().unwrap();
+    assert!(
+        settings.contains("\"validatorUrl\": \"none\"") && settings.contains("/openapi.json"),
+        "{settings}"
+    );
 }
