@@ -92,13 +92,22 @@ pub(super) fn hold(request: proto::HoldSeatsRequest) -> Result<HoldRequest, Prob
             format!("must have at most {MAX_IDEMPOTENCY_KEY_CHARS} characters"),
         ));
     }
-    let seat_ids = request.seat_ids.iter().take(MAX_SEATS_READ).enumerate();
-    let seat_ids = seat_ids.map(|(position, id)| parse_id::<SeatId>(&format!("seatIds[{position}]"), id));
+    let mut seat_ids = Vec::new();
+    let mut wrong = Vec::new();
+    for (position, id) in request.seat_ids.iter().take(MAX_SEATS_READ).enumerate() {
+        match parse_id::<SeatId>(&format!("seatIds[{position}]"), id) {
+            Ok(seat_id) => seat_ids.push(seat_id),
+            Err(problem) => wrong.extend(problem.fields),
+        }
+    }
+    if !wrong.is_empty() {
+        return Err(Problem::fields(wrong));
+    }
     Ok(HoldRequest {
         user_id: parse_id("userId", &request.user_id)?,
         queue_token: SecretString::from(request.queue_token),
         schedule_id: parse_id("scheduleId", &request.schedule_id)?,
-        seat_ids: seat_ids.collect::<Result<_, _>>()?,
+        seat_ids,
         idempotency_key: Some(request.idempotency_key).filter(|key| !key.is_empty()),
     })
 }

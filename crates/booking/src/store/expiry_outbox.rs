@@ -25,11 +25,13 @@ impl Store {
     /// Takes up at most `limit` messages that nobody publishes.
     pub async fn lease_due_messages(&self, limit: u32) -> Result<Vec<DueMessage>, StoreError> {
         let rows = sqlx::query!(
-            "UPDATE expiry_outbox SET leased_until = frontrow_now() + make_interval(secs => $2) \
-             WHERE reservation_id IN ( \
+            "WITH free AS ( \
                  SELECT reservation_id FROM expiry_outbox WHERE leased_until <= frontrow_now() \
                  ORDER BY leased_until LIMIT $1 FOR UPDATE SKIP LOCKED \
-             ) RETURNING reservation_id, expires_at, trace_parent",
+             ) \
+             UPDATE expiry_outbox AS row SET leased_until = frontrow_now() + make_interval(secs => $2) \
+             FROM free WHERE row.reservation_id = free.reservation_id \
+             RETURNING row.reservation_id, expires_at, trace_parent",
             i64::from(limit),
             LEASE.as_secs_f64(),
         )

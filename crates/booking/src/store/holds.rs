@@ -88,10 +88,11 @@ impl Store {
     /// Forgets keys of requests that were answered a day ago; at most `limit` at once.
     pub async fn purge_idempotency(&self, limit: u32) -> Result<u64, StoreError> {
         let purged = sqlx::query!(
-            "DELETE FROM idempotency WHERE (user_id, key) IN ( \
+            "WITH old AS ( \
                  SELECT user_id, key FROM idempotency WHERE created_at < frontrow_now() - interval '24 hours' \
                  ORDER BY created_at LIMIT $1 FOR UPDATE SKIP LOCKED \
-             )",
+             ) \
+             DELETE FROM idempotency AS row USING old WHERE row.user_id = old.user_id AND row.key = old.key",
             i64::from(limit),
         )
         .execute(&self.pool)

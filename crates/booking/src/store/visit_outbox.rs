@@ -60,14 +60,16 @@ impl Store {
     /// lease is taken up again; the lease grows with every try, and is spread so that tries do not come in waves.
     pub async fn lease_notices(&self, limit: u32) -> Result<Vec<VisitNotice>, StoreError> {
         let mut rows = sqlx::query!(
-            "UPDATE visit_outbox \
+            "WITH free AS ( \
+                 SELECT notice_id FROM visit_outbox WHERE leased_until <= frontrow_now() \
+                 ORDER BY leased_until LIMIT $1 FOR UPDATE SKIP LOCKED \
+             ) \
+             UPDATE visit_outbox AS row \
              SET attempts = attempts + 1, \
                  leased_until = frontrow_now() \
                      + make_interval(secs => least(30, 2 ^ least(attempts, 5)) * (0.75 + random() / 2)) \
-             WHERE notice_id IN ( \
-                 SELECT notice_id FROM visit_outbox WHERE leased_until <= frontrow_now() \
-                 ORDER BY leased_until LIMIT $1 FOR UPDATE SKIP LOCKED \
-             ) RETURNING notice_id, visit_id, notice",
+             FROM free WHERE row.notice_id = free.notice_id \
+             RETURNING row.notice_id, visit_id, notice",
             i64::from(limit),
         )
         .fetch_all(&self.pool)
