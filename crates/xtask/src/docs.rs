@@ -66,7 +66,11 @@ async fn page_text(bin_dir: &Path) -> Result<String> {
          Every service is configured by its environment alone. It checks all keys at its start and reports every\n\
          mistake at once. `<service> config` prints its table.\n",
     );
-    for service in &SERVICES {
+    // The tool after the services.
+    let (tools, services): (Vec<_>, Vec<_>) = SERVICES
+        .iter()
+        .partition(|service| service.role == Role::Provider);
+    for service in services.into_iter().chain(tools) {
         let text = describe(service, bin_dir).await?;
         write!(page, "\n## {}\n\n{text}", service.name)?;
     }
