@@ -103,3 +103,19 @@ async fn other_origins_are_let_in_only_where_they_are_configured() {
     assert_eq!(preflight(&open, "https://a.example").await, "https://a.example");
     assert_eq!(preflight(&open, "https://b.example").await, "");
 }
+
+#[tokio::test]
+async fn requests_are_measured_by_route_and_never_by_path() {
+    let gateway = Gateway::start().await;
+    gateway
+        .get("/v1/concerts/made-up-by-the-caller")
+        .await
+        .expect(404);
+    gateway.get("/made-up-by-the-caller").await.expect(404);
+    let metrics = service_kit::telemetry::render_metrics();
+    for route in ["/v1/concerts/{concertId}", "unmatched"] {
+        let labels = format!(r#"route="{route}",method="GET",status="404""#);
+        assert!(metrics.contains(&labels), "{labels}");
+    }
+    assert!(!metrics.contains("made-up"));
+}
