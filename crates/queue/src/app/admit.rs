@@ -3,7 +3,7 @@
 //! Every replica ticks. What only one may do is done by compare-and-set: the serving number in Postgres, then the calls
 //! in Redis, which only ever follow what Postgres has.
 
-use std::collections::BTreeMap;
+use std::cmp::Ordering;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +24,12 @@ const GATHER: Duration = Duration::from_millis(10);
 const RECONCILE_EVERY: Duration = Duration::from_secs(2);
 /// Rooms looked at together.
 const ROOMS_AT_ONCE: usize = 8;
+
+/// A room as a look at it begins.
+struct Seen {
+    room: Room,
+    doubtful: Vec<NumberRange>,
+}
 
 impl Queue {
     /// Ticks until `stop`, and at once for rooms that were woken.
@@ -70,9 +76,14 @@ impl Queue {
     pub async fn tick(&self) -> Result<(), AppError> {
         let started = Instant::now();
         self.end_pages().await?;
-        let (rooms, doubtful) = futures::try_join!(self.visits.rooms(), self.visits.doubtful_numbers())?;
-        let looked_at = futures::stream::iter(rooms)
-            .map(|room| self.look_at_or_keep(room, &doubtful))
+        let rooms = self.visits.rooms().await?;
+        let mut doubtful = self.visits.doubtful_numbers().await?;
+        let seen = rooms.into_iter().map(|room| Seen {
+            doubtful: doubtful.remove(&room.concert_id).unwrap_or_default(),
+            room,
+        });
+        let looked_at = futures::stream::iter(seen)
+            .map(|seen| self.look_at_or_keep(seen))
             .buffer_unordered(ROOMS_AT_ONCE)
             .collect::<Vec<_>>()
             .await;
@@ -92,11 +103,9 @@ impl Queue {
     }
 
     async fn look_at_woken(&self) -> Result<(), AppError> {
-        let woken = self.waker.take();
-        let doubtful = self.visits.doubtful_numbers().await?;
-        for concert in woken {
-            if let Some(room) = self.visits.room(concert).await? {
-                self.look_at(room, ranges_of(&doubtful, concert)).await?;
+        for concert in self.waker.take() {
+            if let Some(seen) = self.see(concert).await? {
+                self.look_at(seen).await?;
             }
         }
         Ok(())
@@ -124,16 +133,12 @@ impl Queue {
     }
 
     /// Looks at a room; one whose line is away shows what Postgres knows, with the counts of the last look.
-    async fn look_at_or_keep(
-        &self,
-        room: Room,
-        doubtful: &BTreeMap<ConcertId, Vec<NumberRange>>,
-    ) -> (RoomView, Result<(), AppError>) {
-        let concert = room.concert_id;
-        match self.look_at(room.clone(), ranges_of(doubtful, concert)).await {
+    async fn look_at_or_keep(&self, seen: Seen) -> (RoomView, Result<(), AppError>) {
+        let room = seen.room.clone();
+        match self.look_at(seen).await {
             Ok(view) => (view, Ok(())),
             Err(error) => {
-                let seen = self.snapshot.borrow().rooms.get(&concert).cloned();
+                let seen = self.snapshot.borrow().rooms.get(&room.concert_id).cloned();
                 let counts = Counts {
                     issued: seen.as_ref().map_or(room.issued_to, |seen| seen.last_number),
                     pages: seen.as_ref().map_or(0, |seen| seen.inside),
@@ -146,25 +151,27 @@ impl Queue {
     }
 
     /// One look at a room: lapses, settles, and moves the line as far as places and pace allow.
-    async fn look_at(&self, room: Room, doubtful: &[NumberRange]) -> Result<RoomView, AppError> {
-        let claim_window = self.options.timings.claim;
-        let plan = self
-            .on_line(room.concert_id, || self.line.plan(&room, doubtful, claim_window))
-            .await?;
-        metrics::counter!("queue_turns_missed_total").increment(plan.lapsed);
-        metrics::counter!("queue_late_comers_called_total").increment(plan.late);
-        self.settle(&room, &plan).await?;
-
-        let mut room = room;
-        let mut called = 0;
-        if plan.epoch < room.epoch {
-            // A filling that was overtaken: nothing that it counts can become a visit.
-            self.fill(room.concert_id, Some(plan.epoch)).await?;
-        } else if plan.epoch == room.epoch {
-            called = self.move_line(&mut room, &plan, doubtful).await?;
+    async fn look_at(&self, seen: Seen) -> Result<RoomView, AppError> {
+        let mut seen = seen;
+        let mut plan = self.plan(&seen).await?;
+        if plan.epoch > seen.room.epoch {
+            // Filled since it was seen; which numbers are in doubt is news too.
+            let again = self.see(seen.room.concert_id).await?;
+            seen = again.ok_or(AppError::RoomNotFound)?;
+            plan = self.plan(&seen).await?;
         }
+        self.settle(&seen.room, &plan).await?;
+        let called = match plan.epoch.cmp(&seen.room.epoch) {
+            Ordering::Equal => self.move_line(&mut seen, &plan).await?,
+            // A filling that was overtaken: nothing that it counts can become a visit.
+            Ordering::Less => {
+                self.fill(seen.room.concert_id, Some(plan.epoch)).await?;
+                0
+            }
+            Ordering::Greater => 0,
+        };
         metrics::counter!("queue_called_total").increment(called);
-        let measured = self.measure(&room, &plan);
+        let measured = self.measure(&seen.room, &plan);
         let counts = Counts {
             issued: plan.issued,
             pages: plan.pages,
@@ -172,16 +179,33 @@ impl Queue {
                 .called
                 .saturating_add(u32::try_from(called).unwrap_or(u32::MAX)),
         };
-        Ok(self.room_view(room, counts, measured))
+        Ok(self.room_view(seen.room, counts, measured))
+    }
+
+    async fn plan(&self, seen: &Seen) -> Result<Plan, AppError> {
+        let Seen { room, doubtful } = seen;
+        let claim_window = self.options.timings.claim;
+        let plan = self
+            .on_line(room.concert_id, || self.line.plan(room, doubtful, claim_window))
+            .await?;
+        metrics::counter!("queue_turns_missed_total").increment(plan.lapsed);
+        metrics::counter!("queue_late_comers_called_total").increment(plan.late);
+        Ok(plan)
+    }
+
+    /// Doubtful numbers are read after the room: a new epoch that is seen comes with the numbers that it put in doubt.
+    async fn see(&self, concert: ConcertId) -> Result<Option<Seen>, AppError> {
+        let Some(room) = self.visits.room(concert).await? else {
+            return Ok(None);
+        };
+        let mut doubtful = self.visits.doubtful_numbers().await?;
+        let doubtful = doubtful.remove(&concert).unwrap_or_default();
+        Ok(Some(Seen { room, doubtful }))
     }
 
     /// Commits the planned serving number and calls; answers how many were called.
-    async fn move_line(
-        &self,
-        room: &mut Room,
-        plan: &Plan,
-        doubtful: &[NumberRange],
-    ) -> Result<u64, AppError> {
+    async fn move_line(&self, seen: &mut Seen, plan: &Plan) -> Result<u64, AppError> {
+        let Seen { room, doubtful } = seen;
         let concert = room.concert_id;
         let called_at = if plan.serving < room.serving {
             // Committed by one who did not come to call: it is called as if just now, since nobody could claim before.
@@ -219,8 +243,4 @@ impl Queue {
         // A room that was lost meanwhile is filled with what was committed.
         Ok(called.unwrap_or(0))
     }
-}
-
-fn ranges_of(doubtful: &BTreeMap<ConcertId, Vec<NumberRange>>, concert: ConcertId) -> &[NumberRange] {
-    doubtful.get(&concert).map_or(&[], Vec::as_slice)
 }

@@ -8,8 +8,8 @@ use super::{AppError, Queue, TokenView};
 use crate::domain::{Room, Standing, TokenState};
 use crate::store::{Block, Join};
 
-/// Each turn ends an old place or reserves a block; more than one of each means that others are faster.
-const TRIES: u32 = 4;
+/// A try that gives no number ends an old place or reserves a block, which others may use up before the next.
+const TRIES: u32 = 8;
 
 /// A queue token with its state.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -71,8 +71,6 @@ pub struct Queue {
     waker: Waker,
     snapshot: watch::Sender<Arc<Snapshot>>,
     meters: Mutex<BTreeMap<ConcertId, AdmissionMeter>>,
-    /// One filling at a time in this process; across processes the newest epoch wins.
-    filling: tokio::sync::Mutex<()>,
 }
 
 impl Queue {
@@ -87,7 +85,6 @@ impl Queue {
             waker: Waker::default(),
             snapshot: watch::Sender::default(),
             meters: Mutex::default(),
-            filling: tokio::sync::Mutex::default(),
         }
     }
 

@@ -28,7 +28,7 @@ macro_rules! script {
     };
 }
 
-script!(EPOCH, "epoch.lua");
+script!(BEGIN_FILLING, "begin_filling.lua");
 script!(JOIN, "join.lua");
 script!(EXTEND, "extend.lua");
 script!(CLAIM, "claim.lua");
@@ -92,6 +92,17 @@ pub enum Join {
     },
     /// No number is left: a block must be reserved.
     Empty(Block),
+}
+
+/// Who fills a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Filler {
+    /// Nobody: it is filled.
+    Nobody,
+    /// Who asked, within [`Line::FILLING_RIGHT`].
+    Us,
+    /// Somebody else, right now.
+    SomebodyElse,
 }
 
 /// The numbers that can be given without asking Postgres.
@@ -188,14 +199,30 @@ impl Line {
         Self { redis }
     }
 
-    /// The epoch that the room is filled with.
+    /// How long the right to fill a room lasts.
+    pub const FILLING_RIGHT: Duration = Duration::from_secs(1);
+
+    /// Asks for the right to fill a room that is not filled, or is filled under `outdated`.
     ///
     /// # Errors
     /// Redis is away.
-    pub async fn epoch(&self, concert: ConcertId) -> Result<Option<i64>, LineError> {
-        let mut script = EPOCH.prepare_invoke();
-        script.key(room_key(concert));
-        self.run(&script).await
+    pub async fn begin_filling(
+        &self,
+        concert: ConcertId,
+        outdated: Option<i64>,
+    ) -> Result<Filler, LineError> {
+        let mut script = BEGIN_FILLING.prepare_invoke();
+        script
+            .key(room_key(concert))
+            .arg(outdated.unwrap_or(0))
+            .arg(Self::FILLING_RIGHT.as_millis() as u64);
+        let word: String = self.run(&script).await?;
+        match word.as_str() {
+            "filled" => Ok(Filler::Nobody),
+            "ours" => Ok(Filler::Us),
+            "theirs" => Ok(Filler::SomebodyElse),
+            other => Err(unknown(other)),
+        }
     }
 
     /// Gives the user a number, the same one when asked again. `None`: the room is not filled.

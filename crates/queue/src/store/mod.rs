@@ -6,5 +6,5 @@
 mod line;
 mod visits;
 
-pub use line::{Block, Claim, ClaimWindows, Claimed, Counts, Join, Line, LineError, Plan};
+pub use line::{Block, Claim, ClaimWindows, Claimed, Counts, Filler, Join, Line, LineError, Plan};
 pub use visits::{Admission, Ended, Filling, MIGRATOR, StoreError, Transition, VisitStore};

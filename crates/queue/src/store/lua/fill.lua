@@ -6,7 +6,7 @@
 local held = filled_epoch(KEYS[1])
 if held and tonumber(held) >= tonumber(ARGV[1]) then return 'stale' end
 
-for _, part in ipairs({'', ':pages', ':claiming', ':called', ':returned', ':left'}) do
+for _, part in ipairs({'', ':pages', ':claiming', ':called', ':returned', ':left', ':filling'}) do
   redis.call('UNLINK', KEYS[1] .. part)
 end
 

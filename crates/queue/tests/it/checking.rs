@@ -1,0 +1,185 @@
+//! The gate before dates, seats and holds.
+
+use queue::app::{AppError, VisitOutcome, VisitPurpose};
+use queue::domain::{HOLD_LEASE, TokenState};
+use rstest::rstest;
+use vocabulary::{ConcertId, UserId, VisitId};
+
+use crate::world::{CLAIM, LATE, PAGE, Person, SECOND, World};
+
+async fn check(
+    world: &World,
+    concert: ConcertId,
+    person: &Person,
+    purpose: VisitPurpose,
+) -> Result<(), AppError> {
+    let checked = world
+        .queue
+        .check_visit(&person.token, person.user, concert, purpose)
+        .await;
+    checked.map(|visit| assert_eq!(visit.number.0, person.number))
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_visit_is_open_while_on_its_page_and_refused_by_name_otherwise(
+    #[values(VisitPurpose::Read, VisitPurpose::Hold)] purpose: VisitPurpose,
+) {
+    let world = World::start().await;
+    let concert = world.room(2).await;
+    let buyer = world.enter(concert).await;
+    check(&world, concert, &buyer, purpose).await.unwrap();
+
+    let forged = Person {
+        token: "forged".to_owned(),
+        ..buyer.clone()
+    };
+    assert!(matches!(
+        check(&world, concert, &forged, purpose).await,
+        Err(AppError::TokenInvalid)
+    ));
+    let foreign = Person {
+        user: UserId::new(),
+        ..buyer.clone()
+    };
+    assert!(matches!(
+        check(&world, concert, &foreign, purpose).await,
+        Err(AppError::TokenForeign)
+    ));
+    let elsewhere = world.room(1).await;
+    assert!(matches!(
+        check(&world, elsewhere, &buyer, purpose).await,
+        Err(AppError::NotAdmitted)
+    ));
+
+    let paying = world.enter(concert).await;
+    let visit = world.visit_of(&paying).await;
+    world.queue.end_page(visit).await.unwrap();
+    assert!(matches!(
+        check(&world, concert, &paying, purpose).await,
+        Err(AppError::PageLeft)
+    ));
+    world
+        .queue
+        .end_visit(visit, VisitOutcome::Completed)
+        .await
+        .unwrap();
+    assert!(matches!(
+        check(&world, concert, &paying, purpose).await,
+        Err(AppError::TokenExpired)
+    ));
+
+    let waiting = world.join(elsewhere).await;
+    assert!(matches!(
+        check(&world, elsewhere, &waiting, purpose).await,
+        Err(AppError::NotAdmitted)
+    ));
+    world.tick().await;
+    assert!(
+        matches!(
+            check(&world, elsewhere, &waiting, purpose).await,
+            Err(AppError::NotAdmitted)
+        ),
+        "called"
+    );
+    world.step(CLAIM).await;
+    assert!(
+        matches!(
+            check(&world, elsewhere, &waiting, purpose).await,
+            Err(AppError::NotAdmitted)
+        ),
+        "missed"
+    );
+    world.step(LATE).await;
+    assert!(matches!(
+        check(&world, elsewhere, &waiting, purpose).await,
+        Err(AppError::TokenExpired)
+    ));
+    // No sweep has come by.
+    assert!(matches!(
+        check(&world, concert, &buyer, purpose).await,
+        Err(AppError::TokenExpired)
+    ));
+    let left = world.join(concert).await;
+    world.queue.leave(&left.token).await.unwrap();
+    assert!(matches!(
+        check(&world, concert, &left, purpose).await,
+        Err(AppError::TokenExpired)
+    ));
+}
+
+#[tokio::test]
+async fn checking_needs_postgres_alone() {
+    let mut world = World::start().await;
+    let concert = world.room(2).await;
+    let (buyer, waiting) = (world.enter(concert).await, world.enter(concert).await);
+    world.redis.stop().await;
+    for purpose in [VisitPurpose::Read, VisitPurpose::Hold] {
+        check(&world, concert, &buyer, purpose).await.unwrap();
+    }
+    world.queue.leave(&waiting.token).await.unwrap();
+    let refused = check(&world, concert, &waiting, VisitPurpose::Read).await;
+    assert!(matches!(refused, Err(AppError::TokenExpired)), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_hold_begun_in_time_keeps_the_visit_but_not_the_page() {
+    let world = World::start().await;
+    let concert = world.room(1).await;
+    let buyer = world.enter(concert).await;
+    let expires_at = world.look(&buyer).await.expires_at;
+    world.step(PAGE - SECOND * 2).await;
+    check(&world, concert, &buyer, VisitPurpose::Hold).await.unwrap();
+
+    world.step(SECOND * 2).await;
+    world.tick().await;
+    let view = world.expect(&buyer, TokenState::Page).await;
+    assert_eq!(view.expires_at, expires_at, "the page's end never moves");
+    for purpose in [VisitPurpose::Read, VisitPurpose::Hold] {
+        let refused = check(&world, concert, &buyer, purpose).await;
+        assert!(matches!(refused, Err(AppError::TokenExpired)), "{refused:?}");
+    }
+    // The hold was made: told within its lease, that counts.
+    world.queue.end_page(world.visit_of(&buyer).await).await.unwrap();
+    world.expect(&buyer, TokenState::Payment).await;
+}
+
+#[tokio::test]
+async fn a_hold_that_was_never_made_spares_the_page_for_its_lease_alone() {
+    let world = World::start().await;
+    let concert = world.room(1).await;
+    let buyer = world.enter(concert).await;
+    world.step(PAGE - SECOND).await;
+    check(&world, concert, &buyer, VisitPurpose::Hold).await.unwrap();
+    world.step(HOLD_LEASE).await;
+    world.tick().await;
+    world.expect(&buyer, TokenState::Expired).await;
+    assert_eq!(world.pages(concert).await, 0);
+}
+
+#[tokio::test]
+async fn news_of_a_visit_that_does_not_exist_is_not_found() {
+    let world = World::start().await;
+    let unknown = VisitId::new();
+    assert!(matches!(
+        world.queue.end_page(unknown).await,
+        Err(AppError::VisitNotFound)
+    ));
+    let ended = world.queue.end_visit(unknown, VisitOutcome::Expired).await;
+    assert!(matches!(ended, Err(AppError::VisitNotFound)));
+}
+
+#[tokio::test]
+async fn a_hold_that_lapsed_expires_the_token_also_when_news_of_the_hold_was_lost() {
+    let world = World::start().await;
+    let concert = world.room(1).await;
+    let (buyer, next) = (world.enter(concert).await, world.join(concert).await);
+    world
+        .queue
+        .end_visit(world.visit_of(&buyer).await, VisitOutcome::Expired)
+        .await
+        .unwrap();
+    world.tick().await;
+    world.expect(&buyer, TokenState::Expired).await;
+    world.expect(&next, TokenState::Page).await;
+}

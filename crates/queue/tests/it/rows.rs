@@ -1,0 +1,90 @@
+//! Rows that no program of ours writes are refused by name.
+
+use rstest::rstest;
+use vocabulary::{ConcertId, UserId, VisitId};
+
+use crate::world::World;
+
+const VISIT: &str =
+    "INSERT INTO visits (visit_id, concert_id, user_id, number, state, admitted_at, page_ends_at,
+    hold_lease_until, ended_at) SELECT $2, $1, $3,";
+const NOW: &str = "frontrow_now()";
+const LATER: &str = "frontrow_now() + interval '1 minute'";
+
+#[rstest]
+#[case::capacity("rooms_capacity_is_bounded", "UPDATE rooms SET capacity = 0")]
+#[case::pace("rooms_pace_is_bounded", "UPDATE rooms SET admit_per_second = 0")]
+#[case::serving("rooms_numbers_are_in_order", "UPDATE rooms SET serving = issued_to + 1")]
+#[case::issued("rooms_numbers_are_in_order", "UPDATE rooms SET issued_to = reserved_to + 1")]
+#[case::call(
+    "calls_are_not_empty",
+    "INSERT INTO calls SELECT concert_id, 5, 5, frontrow_now() FROM rooms"
+)]
+#[case::doubt(
+    "doubtful_numbers_are_not_empty",
+    "INSERT INTO doubtful_numbers SELECT concert_id, 5, 4 FROM rooms"
+)]
+#[tokio::test]
+async fn impossible_rooms_are_refused_by_name(#[case] constraint: &str, #[case] statement: &'static str) {
+    let world = World::start().await;
+    world.room(1).await;
+    let refused = sqlx::query(statement)
+        .execute(world.database.pool())
+        .await
+        .unwrap_err();
+    assert_eq!(
+        refused.as_database_error().unwrap().constraint(),
+        Some(constraint)
+    );
+}
+
+#[rstest]
+#[case::state("visits_state_is_known", format!("9, 'WAITING', {NOW}, {LATER}, NULL, NULL"))]
+#[case::number("visits_number_is_positive", format!("0, 'PAGE', {NOW}, {LATER}, NULL, NULL"))]
+#[case::twice("visits_number_is_used_once", format!("1, 'EXPIRED', {NOW}, {LATER}, NULL, {NOW}"))]
+#[case::never_admitted("visits_are_admitted_unless_given_up", "9, 'PAGE', NULL, NULL, NULL, NULL".to_owned())]
+#[case::no_page("visits_are_admitted_unless_given_up", format!("9, 'PAGE', {NOW}, NULL, NULL, NULL"))]
+#[case::page_before("visits_are_admitted_unless_given_up", format!("9, 'PAGE', {LATER}, {NOW}, NULL, NULL"))]
+#[case::no_end("visits_end_with_their_state", format!("9, 'EXPIRED', {NOW}, {LATER}, NULL, NULL"))]
+#[case::early_end("visits_end_with_their_state", format!("9, 'PAYMENT', {NOW}, {LATER}, NULL, {NOW}"))]
+#[case::lease("visits_lease_is_of_a_page", format!("9, 'PAYMENT', {NOW}, {LATER}, {LATER}, NULL"))]
+#[tokio::test]
+async fn impossible_visits_are_refused_by_name(#[case] constraint: &str, #[case] values: String) {
+    let world = World::start().await;
+    let concert = world.room(1).await;
+    world.enter(concert).await;
+    let refused = insert(&world, concert, UserId::new(), &values).await;
+    assert_eq!(
+        refused.as_database_error().unwrap().constraint(),
+        Some(constraint)
+    );
+}
+
+#[tokio::test]
+async fn promise_13_a_second_live_visit_of_a_user_is_refused_by_name() {
+    let world = World::start().await;
+    let concert = world.room(2).await;
+    let person = world.enter(concert).await;
+    let refused = insert(
+        &world,
+        concert,
+        person.user,
+        &format!("9, 'PAYMENT', {NOW}, {LATER}, NULL, NULL"),
+    )
+    .await;
+    assert_eq!(
+        refused.as_database_error().unwrap().constraint(),
+        Some("visits_user_has_one_live")
+    );
+}
+
+async fn insert(world: &World, concert: ConcertId, user: UserId, values: &str) -> sqlx::Error {
+    // Statements of this file, put together from its own words.
+    sqlx::query(sqlx::AssertSqlSafe(format!("{VISIT} {values}")))
+        .bind(concert.as_uuid())
+        .bind(VisitId::new().as_uuid())
+        .bind(user.as_uuid())
+        .execute(world.database.pool())
+        .await
+        .unwrap_err()
+}
