@@ -158,15 +158,35 @@ async fn impossible_rows_are_refused_by_name() {
 }
 
 #[tokio::test]
-async fn many_payments_of_one_wallet_never_overdraw_it() {
+async fn promise_7_many_payments_of_one_wallet_never_overdraw_it() {
     let world = World::start().await;
     let rich = world.hold_with(10_000, 45_000).await;
-    let holds: Vec<Hold> = (0..20)
-        .map(|_| world.booking.hold_of(rich.user_id, 10_000, "KRW"))
-        .collect();
-    let payments = holds.iter().map(|hold| world.pay(hold, 10_000, None));
-    let answers = futures::future::join_all(payments).await;
-    let paid = answers.iter().filter(|answer| answer.is_ok()).count();
-    assert_eq!((paid, world.wallet(&rich).await), (4, (5_000, 0)));
+    assert_eq!(pay_twenty_times(&world, &rich).await, 4);
+    assert_eq!(world.wallet(&rich).await, (5_000, 0));
     assert_balanced(&world).await;
+}
+
+#[tokio::test]
+async fn control_without_its_constraint_the_same_wallet_is_overdrawn() {
+    let world = World::start().await;
+    sqlx::query("ALTER TABLE wallets DROP CONSTRAINT wallets_balance_is_not_negative")
+        .execute(world.database.pool())
+        .await
+        .unwrap();
+    let rich = world.hold_with(10_000, 45_000).await;
+    assert_eq!(pay_twenty_times(&world, &rich).await, 20);
+    assert_eq!(world.wallet(&rich).await, (-155_000, 0));
+}
+
+/// Pays 10,000 points twenty times at once. Answers how many payments succeeded.
+async fn pay_twenty_times(world: &World, buyer: &Hold) -> i64 {
+    let holds: Vec<Hold> = (0..20)
+        .map(|_| world.booking.hold_of(buyer.user_id, 10_000, "KRW"))
+        .collect();
+    futures::future::join_all(holds.iter().map(|hold| world.pay(hold, 10_000, None))).await;
+    world.settle(&world.replica()).await;
+    sqlx::query_scalar("SELECT count(*) FROM payments WHERE state = 'SUCCEEDED'")
+        .fetch_one(world.database.pool())
+        .await
+        .unwrap()
 }

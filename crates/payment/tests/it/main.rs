@@ -11,6 +11,7 @@ mod interruptions;
 mod ledger;
 mod paying;
 mod provider;
+mod stopping;
 mod undoing;
 mod unknown;
 mod wallet;

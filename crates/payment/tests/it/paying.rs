@@ -2,14 +2,15 @@
 
 use contracts::booking::payment_credential::Credential;
 use contracts::booking::{PaymentCredential, QueueCredential, ReservationStatus};
-use contracts::payment::{Card, PaymentStatus};
+use contracts::payment::{Card, PayResponse, PaymentStatus};
 use futures::future::join_all;
+use service_kit::problem::Problem;
 use test_support::eventually;
 use vocabulary::{ConcertId, ProblemCode, UserId};
 
 use crate::booking::Call;
 use crate::ledger::assert_balanced;
-use crate::world::{World, card, request, status};
+use crate::world::{Hold, World, card, request, status};
 
 #[tokio::test]
 async fn points_alone_pay_without_the_provider() {
@@ -160,12 +161,13 @@ async fn a_hold_that_is_over_or_paid_is_not_paid_again() {
 }
 
 #[tokio::test]
-async fn promise_8_paying_many_times_at_once_is_one_payment_and_one_capture() {
+async fn promise_8_paying_many_times_at_once_is_one_success_and_one_capture() {
     let world = World::start().await;
     let hold = world.hold().await;
-    let cards: Vec<_> = (0..12).map(|_| card("ok")).collect();
-    let answers = join_all(cards.iter().map(|card| world.pay(&hold, 1_000, Some(card)))).await;
-    let (paid, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
+    let (paid, refused): (Vec<_>, Vec<_>) = pay_at_once(&world, &hold, "ok")
+        .await
+        .into_iter()
+        .partition(Result::is_ok);
     assert_eq!(paid.len(), 1);
     for refusal in refused {
         let code = refusal.unwrap_err().code;
@@ -180,17 +182,61 @@ async fn promise_8_paying_many_times_at_once_is_one_payment_and_one_capture() {
 }
 
 #[tokio::test]
+async fn while_a_payment_is_open_no_other_begins() {
+    let world = World::with(&[("PAY_WAIT_MS", "100")]).await;
+    let hold = world.hold().await;
+    let answers = pay_at_once(&world, &hold, "lost").await;
+    let refused = answers
+        .iter()
+        .filter(|answer| matches!(answer, Err(problem) if problem.code == ProblemCode::PaymentInProgress));
+    assert_eq!((refused.count(), payments_of(&world, &hold).await), (11, 1));
+    eventually("the points to be set aside", async || {
+        (world.wallet(&hold).await == (9_000, 1_000)).then_some(())
+    })
+    .await;
+    world.settle(&world.replica()).await;
+    assert_eq!(world.provider_totals().await, (9_000, 0));
+    assert_balanced(&world).await;
+}
+
+#[tokio::test]
+async fn control_without_its_index_others_begin_while_a_payment_is_open() {
+    let world = World::with(&[("PAY_WAIT_MS", "100")]).await;
+    sqlx::query("DROP INDEX payments_one_open_per_reservation")
+        .execute(world.database.pool())
+        .await
+        .unwrap();
+    let hold = world.hold().await;
+    pay_at_once(&world, &hold, "lost").await;
+    assert_eq!(payments_of(&world, &hold).await, 12);
+    // Booking's fence still lets one of them through only.
+    world.settle(&world.replica()).await;
+    assert_eq!(world.provider_totals().await, (9_000, 0));
+    assert_balanced(&world).await;
+}
+
+/// Twelve payments of one hold, each with a card of its own.
+async fn pay_at_once(world: &World, hold: &Hold, outcome: &str) -> Vec<Result<PayResponse, Problem>> {
+    let cards: Vec<_> = (0..12).map(|_| card(outcome)).collect();
+    join_all(cards.iter().map(|card| world.pay(hold, 1_000, Some(card)))).await
+}
+
+async fn payments_of(world: &World, hold: &Hold) -> i64 {
+    sqlx::query_scalar("SELECT count(*) FROM payments WHERE reservation_id = $1")
+        .bind(hold.reservation_id.as_uuid())
+        .fetch_one(world.database.pool())
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
 async fn a_slow_provider_is_answered_for_in_time_and_succeeds_later() {
     let world = World::with(&[("PAY_WAIT_MS", "100")]).await;
     let hold = world.hold().await;
     let answer = world.pay(&hold, 4_000, Some(&card("slow"))).await.unwrap();
     let payment = answer.payment.unwrap();
-    assert_eq!(status(&payment), PaymentStatus::Confirming);
+    assert_ne!(status(&payment), PaymentStatus::Succeeded);
     assert_eq!(answer.reservation, None);
-    assert_eq!(world.wallet(&hold).await, (6_000, 4_000));
-    let again = world.pay(&hold, 4_000, Some(&card("ok"))).await.unwrap_err();
-    assert_eq!(again.code, ProblemCode::PaymentInProgress);
-
     eventually("the payment to succeed", async || {
         let payment = world.payment(hold.user_id, &payment.payment_id).await.unwrap();
         (status(&payment) == PaymentStatus::Succeeded).then_some(())

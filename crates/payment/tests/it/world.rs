@@ -1,5 +1,6 @@
 //! One payment service with all that it needs, for one test.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use service_kit::config::{Environment, load_from};
 use service_kit::grpc::client::UpstreamConfig;
 use service_kit::problem::Problem;
 use test_support::{TestDatabase, environment, serve_grpc, unique_name};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use vocabulary::{Amount, ReservationId, UserId};
 
@@ -37,13 +39,17 @@ pub(crate) struct World {
     pub booking: Arc<ScriptedBooking>,
     pub config: Config,
     pub client: PaymentClient,
+    pub admin_addr: SocketAddr,
     provider_url: String,
-    stop: CancellationToken,
+    provider: CancellationToken,
+    process: CancellationToken,
+    running: JoinHandle<anyhow::Result<()>>,
 }
 
 impl Drop for World {
     fn drop(&mut self) {
-        self.stop.cancel();
+        self.process.cancel();
+        self.provider.cancel();
     }
 }
 
@@ -78,26 +84,38 @@ impl World {
             ("BOOKING_URL", &booking_url),
             ("PROVIDER_URL", &provider_url),
             ("PROVIDER_SECRET_KEY", SECRET_KEY),
+            ("DATABASE_ACQUIRE_TIMEOUT_MS", "20000"),
             ("PAY_WAIT_MS", "8000"),
             ("PAYMENT_RETRY_MIN_MS", "20"),
             ("PAYMENT_RETRY_MAX_MS", "200"),
             ("RESUME_EVERY_MS", "60000"),
-            ("DRAIN_SECONDS", "2"),
+            ("DRAIN_SECONDS", "10"),
         ]);
         values.extend(environment(settings.iter().copied()));
         let config = load_from(values, Config::read).unwrap();
 
         let application = Application::build(config.clone()).await.unwrap();
         let client = client(&format!("http://{}", application.grpc_addr()));
-        tokio::spawn(application.run_until_stopped(stop.clone().cancelled_owned()));
+        let admin_addr = application.admin_addr();
+        let process = CancellationToken::new();
+        let running = tokio::spawn(application.run_until_stopped(process.clone().cancelled_owned()));
         Self {
             database,
             booking,
             config,
             client,
+            admin_addr,
             provider_url,
-            stop,
+            provider: stop,
+            process,
+            running,
         }
+    }
+
+    /// Tells the process to stop, and waits until it has.
+    pub(crate) async fn stop(&mut self) -> anyhow::Result<()> {
+        self.process.cancel();
+        (&mut self.running).await.unwrap()
     }
 
     /// Another process of the same service, whose sagas die with their futures.
@@ -111,7 +129,7 @@ impl World {
             Booking::new(self.config.booking.channel().unwrap()),
             provider,
             self.config.settings.clone(),
-            self.stop.child_token(),
+            CancellationToken::new(),
         )
     }
 
