@@ -3,9 +3,9 @@
 use std::net::Ipv4Addr;
 
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
 use tonic::service::Routes;
 use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
 
 /// Serves `routes` for as long as the test's runtime lives; answers the URL for the service under test.
 pub async fn serve_grpc(routes: Routes) -> String {
@@ -14,7 +14,7 @@ pub async fn serve_grpc(routes: Routes) -> String {
     tokio::spawn(
         Server::builder()
             .add_routes(routes)
-            .serve_with_incoming(TcpListenerStream::new(listener)),
+            .serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true))),
     );
     format!("http://{addr}")
 }

@@ -1,5 +1,7 @@
 //! Starting, being ready, stopping.
 
+use std::time::{Duration, Instant};
+
 use booking::config::Config;
 use booking::startup::Application;
 use service_kit::config::{describe, load_from};
@@ -44,6 +46,20 @@ async fn a_service_with_its_database_is_ready() {
         service_kit::admin::healthcheck(world.admin_addr).await.ok()
     })
     .await;
+}
+
+/// An answer in several packets must not wait for the acknowledgement of its first one: that takes 40 ms.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_does_not_wait_for_tcp() {
+    let world = World::with_seats(1).await;
+    let mut took = Vec::new();
+    for _ in 0..41 {
+        let started = Instant::now();
+        world.seat_states().await;
+        took.push(started.elapsed());
+    }
+    took.sort_unstable();
+    assert!(took[20] < Duration::from_millis(30), "{:?}", took[20]);
 }
 
 #[test]
