@@ -25,6 +25,7 @@ mod behaviour;
 pub mod config;
 mod connection;
 mod errors;
+pub mod healthcheck;
 mod idempotency;
 mod journal;
 mod ledger;

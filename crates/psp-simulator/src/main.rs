@@ -1,10 +1,11 @@
 //! `psp-simulator serve`: the stand-in for the payment provider as a process.
 
 use std::io::IsTerminal as _;
+use std::net::SocketAddr;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
-use psp_simulator::{config::Config, startup::Application};
+use psp_simulator::{config::Config, healthcheck, startup::Application};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -22,6 +23,12 @@ struct Cli {
 enum Command {
     /// Serve the provider's API until SIGINT or SIGTERM.
     Serve(Config),
+    /// Ask the simulator that serves here whether it answers.
+    Healthcheck {
+        /// Where it listens.
+        #[arg(long, env = "SIMULATOR_ADDR", default_value = "127.0.0.1:9090")]
+        addr: SocketAddr,
+    },
 }
 
 #[tokio::main]
@@ -32,7 +39,13 @@ async fn main() -> anyhow::Result<()> {
         .with_ansi(std::io::stdout().is_terminal())
         .init();
 
-    let Command::Serve(config) = Cli::parse().command;
+    match Cli::parse().command {
+        Command::Serve(config) => serve(config).await,
+        Command::Healthcheck { addr } => Ok(healthcheck::ask(addr).await?),
+    }
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
     let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
     let shutdown = async move {

@@ -6,6 +6,7 @@
 mod access;
 mod cancelling;
 mod confirming;
+mod health;
 mod idempotency;
 mod remembering;
 mod simulator;

@@ -1,6 +1,6 @@
 //! A simulator in this process, and a client that talks to it.
 
-use std::{path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use psp_simulator::{config::Config, startup::Application};
 use reqwest::{Client, Method, RequestBuilder};
@@ -14,6 +14,7 @@ pub(crate) type Answer = (u16, Value);
 
 pub(crate) struct Simulator {
     pub client: Client,
+    pub addr: SocketAddr,
     base: String,
     stop: oneshot::Sender<()>,
     served: JoinHandle<std::io::Result<()>>,
@@ -44,13 +45,15 @@ impl Simulator {
 
     pub(crate) async fn start_with(config: Config) -> Self {
         let application = Application::build(config).await.unwrap();
-        let base = format!("http://{}", application.addr());
+        let addr = application.addr();
+        let base = format!("http://{addr}");
         let (stop, stopped) = oneshot::channel();
         let served = tokio::spawn(application.run_until_stopped(async {
             let _ = stopped.await;
         }));
         Self {
             client: Client::new(),
+            addr,
             base,
             stop,
             served,
