@@ -127,6 +127,11 @@ pub(crate) fn losing_answers(world: &World) -> App {
     process(world, &Interruption::new(Mishap::AnswerLost(0)))
 }
 
+/// A process whose first request to the provider never arrives.
+pub(crate) fn losing_requests(world: &World) -> App {
+    process(world, &Interruption::new(Mishap::Fails(0)))
+}
+
 /// A payment that was recorded, and not a step further.
 pub(crate) async fn recorded(world: &World, hold: &Hold, points: i64, payment_key: &str) -> Payment {
     let card = (!payment_key.is_empty()).then(|| (PaymentKey::new(payment_key).unwrap(), None));

@@ -5,6 +5,7 @@
     reason = "a test that is wrong about something fails"
 )]
 
+mod attempts;
 mod booking;
 mod idempotency;
 mod interruptions;
