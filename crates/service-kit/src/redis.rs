@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
+use redis::IntoConnectionInfo as _;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::io::tcp::TcpSettings;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::config::Environment;
@@ -35,7 +37,13 @@ impl RedisConfig {
     /// # Errors
     /// The URL cannot be read.
     pub fn connection(&self) -> anyhow::Result<ConnectionManager> {
-        let client = redis::Client::open(self.url.expose_secret())
+        // Commands of many callers share the connection: none may wait for the acknowledgement of another's.
+        let client = self
+            .url
+            .expose_secret()
+            .into_connection_info()
+            .map(|info| info.set_tcp_settings(TcpSettings::default().set_nodelay(true)))
+            .and_then(redis::Client::open)
             .map_err(|_| anyhow::anyhow!("REDIS_URL cannot be read"))?;
         // One try a command: the caller's own fallback is faster than waiting here.
         let config = ConnectionManagerConfig::new()

@@ -45,7 +45,6 @@ async fn what_queue_heard_at_once_leaves_the_outbox() {
     let world = World::with_seats(1).await;
     let held = world.held(&world.seats).await;
     world.release(&held).await.unwrap();
-    assert_eq!(waiting_rows(&world, "visit_outbox").await, 2);
     assert_eq!(
         world.booking.relay_notices().await.unwrap(),
         0,
