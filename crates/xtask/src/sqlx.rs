@@ -27,16 +27,18 @@ pub(crate) struct Options {
 }
 
 pub(crate) async fn run(options: Options) -> Result<ExitCode> {
+    let report = Report::new();
     let mut stop = Stop::listen()?;
     tokio::select! {
-        outcome = renew(&options) => outcome.map(|()| ExitCode::SUCCESS),
+        outcome = renew(options.check, &report) => outcome.map(|()| ExitCode::SUCCESS),
         // Servers and compilers end when the future is dropped.
         signal = stop.wished() => bail!("stopped by {signal}"),
     }
 }
 
-async fn renew(options: &Options) -> Result<()> {
-    let report = Report::new();
+/// Checks every query against a database; writes what was found, or with `only_check` fails when that differs from
+/// what is committed.
+pub(crate) async fn renew(only_check: bool, report: &Report) -> Result<()> {
     let root = cargo::root()?;
     let crates = Checked::find(&root)?;
     let home = Home::temporary().await?;
@@ -70,7 +72,7 @@ async fn renew(options: &Options) -> Result<()> {
         let (old, new) = (queries(&committed)?, queries(&found)?);
         if old == new {
             report.step(&format!("{}: {} queries, unchanged", checked.name, new.len()));
-        } else if options.check {
+        } else if only_check {
             stale.push(checked.name.clone());
         } else {
             replace(&committed, &old, &new)?;

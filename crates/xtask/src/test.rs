@@ -9,7 +9,7 @@ use local_servers::{Durability, Given, Home, Kind, Servers};
 
 use crate::report::{Report, say};
 use crate::stop::Stop;
-use crate::{cargo, docs};
+use crate::{cargo, docs, sqlx};
 
 /// Tests take these for the servers to use.
 const VARIABLES: [(Kind, &str); 3] = [
@@ -79,6 +79,7 @@ async fn check_all(options: &Options, steps: &mut Steps, servers: &mut Option<Se
         steps
             .take("docs/configuration.md", docs::check(&root, &bin_dir))
             .await;
+        steps.take("queries", Box::pin(sqlx::renew(true, &report))).await;
     }
 
     let given = Given::from_variables(|kind| {
