@@ -1,6 +1,7 @@
 //! Holding seats, one hold at a time.
 
 use contracts::booking::ReservationStatus;
+use test_support::eventually;
 use vocabulary::{ConcertId, ProblemCode, ScheduleId, SeatId, UserId};
 
 use crate::queue_peer::Told;
@@ -238,7 +239,7 @@ async fn a_lock_that_outlived_its_hold_refuses_until_its_own_end_only() {
         code(world.hold(&visitor, &world.seats).await),
         ProblemCode::SeatUnavailable
     );
-    test_support::eventually("the stale lock's end", async || {
+    eventually("the stale lock's end", async || {
         world.hold(&visitor, &world.seats).await.ok()
     })
     .await;
@@ -266,4 +267,27 @@ async fn locks_last_as_long_as_their_hold_and_sold_seats_stay_marked() {
         .await
         .unwrap();
     assert!(ttl > HOLD.as_millis() as i64);
+}
+
+#[tokio::test]
+async fn promise_3_holds_go_on_without_redis_and_use_it_again_when_it_is_back() {
+    let mut world = World::with_seats(300).await;
+    let mut seats = world.seats.clone().into_iter();
+    let mut next = || [seats.next().unwrap()];
+    world.redis.stop().await;
+    world.held(&next()).await;
+    world.redis.start_again().await;
+    eventually("a lock in the Redis that is back", async || {
+        let seat = next();
+        world.held(&seat).await;
+        let key = format!("booking:seat:{{{}}}:{}", world.schedule_id, seat[0]);
+        let mut redis = world.redis.connection().await;
+        let locked: bool = redis::cmd("EXISTS")
+            .arg(&key)
+            .query_async(&mut redis)
+            .await
+            .unwrap();
+        locked.then_some(())
+    })
+    .await;
 }
