@@ -42,7 +42,11 @@ impl App {
             if free == 0 {
                 continue;
             }
-            match self.take_up(free).await {
+            // What is taken up and not driven is due again when its lease ends.
+            let Some(due) = stop.run_until_cancelled(self.take_up(free)).await else {
+                return Ok(());
+            };
+            match due {
                 Ok(due) => {
                     for payment in due {
                         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
