@@ -1,5 +1,6 @@
 //! Places and visits compared: what a crash or a silent Redis left between the two stores.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{AppError, Queue};
@@ -45,14 +46,14 @@ impl Queue {
     /// # Errors
     /// A store is away.
     pub async fn reconcile(&self) -> Result<(), AppError> {
-        let rooms: Vec<_> = self.snapshot.borrow().rooms.keys().copied().collect();
-        for concert in rooms {
-            let Some(counts) = self.line.counts(concert).await? else {
-                continue;
-            };
-            if u64::from(counts.pages) <= self.visits.count_pages(concert).await? {
+        let snapshot = Arc::clone(&self.snapshot.borrow());
+        let on_page = self.visits.count_all_pages().await?;
+        for (concert, room) in &snapshot.rooms {
+            // The counts are of two moments and only a hint; what follows is exact.
+            if u64::from(room.inside) <= on_page.get(concert).copied().unwrap_or(0) {
                 continue;
             }
+            let concert = *concert;
             // A place whose claim has ended had its visit committed before: without a page now, it never has one again.
             let taken = self.line.settled_pages(concert).await?;
             for number in self.visits.off_page(concert, &taken).await? {

@@ -535,6 +535,22 @@ impl VisitStore {
         Ok(count.unsigned_abs())
     }
 
+    /// How many visits are on a page, in every room that has any.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn count_all_pages(&self) -> Result<BTreeMap<ConcertId, u64>, StoreError> {
+        let rows = sqlx::query!(
+            r#"SELECT concert_id, count(*) AS "count!" FROM visits WHERE state = 'PAGE' GROUP BY concert_id"#
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let counts = rows
+            .into_iter()
+            .map(|row| (ConcertId::from_uuid(row.concert_id), row.count.unsigned_abs()));
+        Ok(counts.collect())
+    }
+
     /// Of these numbers, those whose visit is on no page.
     ///
     /// # Errors

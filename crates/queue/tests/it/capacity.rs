@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use queue::app::{AppError, Queue, VisitOutcome};
 use queue::domain::TokenState;
 use queue::store::{Admission, Claimed};
+use tokio::sync::watch;
 use vocabulary::{ConcertId, QueueNumber};
 
 use crate::world::{AT_ONCE, PAGE, Person, SECOND, World};
@@ -82,9 +83,14 @@ async fn without_the_guard_of_the_line_the_page_overflows() {
 async fn crowd(world: &World, concert: ConcertId, people: usize, lose_redis: bool) {
     let replicas = [Arc::clone(&world.queue), world.replica()];
     let over = Arc::new(AtomicBool::new(false));
+    let samples = Arc::new(watch::Sender::new(0_u64));
 
     let watch = {
-        let (pool, over) = (world.database.pool().clone(), Arc::clone(&over));
+        let (pool, over, samples) = (
+            world.database.pool().clone(),
+            Arc::clone(&over),
+            Arc::clone(&samples),
+        );
         tokio::spawn(async move {
             let (mut most, mut serving) = (0, 0);
             while !over.load(Ordering::Relaxed) {
@@ -101,6 +107,7 @@ async fn crowd(world: &World, concert: ConcertId, people: usize, lose_redis: boo
                     "promise 12: {now_serving} after {serving}"
                 );
                 (most, serving) = (pages.max(most), now_serving);
+                samples.send_modify(|samples| *samples += 1);
             }
             most
         })
@@ -117,7 +124,10 @@ async fn crowd(world: &World, concert: ConcertId, people: usize, lose_redis: boo
         })
     });
     let visitors: Vec<_> = (0..people)
-        .map(|index| tokio::spawn(visitor(Arc::clone(&replicas[index % 2]), concert, index)))
+        .map(|index| {
+            let replica = Arc::clone(&replicas[index % 2]);
+            tokio::spawn(visitor(replica, concert, index, samples.subscribe()))
+        })
         .collect();
     if lose_redis {
         for _ in 0..12 {
@@ -141,8 +151,8 @@ async fn crowd(world: &World, concert: ConcertId, people: usize, lose_redis: boo
     assert!((1..=5).contains(&most), "{most} on a page for 5");
 }
 
-/// Takes a place, waits for the turn and ends the visit in one of five ways; joins anew when Redis forgot the place.
-async fn visitor(queue: Arc<Queue>, concert: ConcertId, index: usize) {
+/// Takes a place, waits for the turn, stays until the page was counted, and ends the visit in one of three ways.
+async fn visitor(queue: Arc<Queue>, concert: ConcertId, index: usize, mut samples: watch::Receiver<u64>) {
     let user = vocabulary::UserId::new();
     let ticket = retry(|| queue.join(concert, user)).await;
     let visit = loop {
@@ -153,6 +163,9 @@ async fn visitor(queue: Arc<Queue>, concert: ConcertId, index: usize) {
             other => panic!("{other} in line, {ticket:?}"),
         }
     };
+    let admitted_at = *samples.borrow_and_update();
+    // The count that runs now may have begun before.
+    samples.wait_for(|now| *now >= admitted_at + 2).await.unwrap();
     match index % 5 {
         0 => retry(|| queue.leave(&ticket.queue_token)).await,
         1 => retry(|| queue.end_visit(visit, VisitOutcome::Expired)).await,
