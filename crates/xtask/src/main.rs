@@ -34,6 +34,9 @@ enum Command {
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    if let Some(code) = sqlx::as_compiler() {
+        return code;
+    }
     let outcome = match Cli::parse().command {
         Command::Up(options) => Box::pin(up::run(options)).await,
         Command::Test(options) => Box::pin(test::run(options)).await,

@@ -1,10 +1,12 @@
 //! `cargo xtask sqlx`: the committed `.sqlx` folders, which let the workspace compile without a database.
 //!
 //! Every crate with a `sqlx.toml` gets a scratch database with its migrations applied; then the compiler checks each
-//! query against it and writes down what it found.
+//! query against it and writes down what it found. One compilation does all crates: cargo calls the compiler through
+//! this program ([`as_compiler`]), which tells it the folder of the crate at hand.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::SystemTime;
@@ -18,6 +20,9 @@ use crate::stop::Stop;
 
 /// The clock that every service's migrations begin with.
 const CLOCK: &str = "crates/service-kit/sql/clock.sql";
+
+/// Tells [`as_compiler`] where to put what it finds.
+const FOUND_IN: &str = "FRONTROW_QUERIES_FOUND_IN";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
@@ -55,21 +60,36 @@ pub(crate) async fn renew(only_check: bool, report: &Report) -> Result<()> {
     }
     report.step(&format!("migrated {} scratch databases", crates.len()));
 
-    // Everything fresh first, so that afterwards touching one crate compiles that crate.
-    cargo::succeed(check(&root, &urls)).await?;
+    let found = home.dir().join("queries");
+    for checked in &crates {
+        fs::create_dir_all(found.join(&checked.name)).context("cannot make a scratch folder")?;
+    }
+    // Always at the same place, since cargo keeps what each compiler has made apart.
+    let compiler = root.join(".frontrow/xtask-as-compiler");
+    fs::create_dir_all(root.join(".frontrow")).context("cannot make .frontrow/")?;
+    let _ = fs::remove_file(&compiler);
+    fs::copy(std::env::current_exe()?, &compiler).context("cannot copy this program")?;
+
+    let mut command = cargo::cargo(&root);
+    command
+        .args(["check", "--workspace", "--all-targets", "--quiet"])
+        .env("RUSTC_WORKSPACE_WRAPPER", &compiler)
+        .env(FOUND_IN, &found)
+        .env("SQLX_OFFLINE", "false")
+        .envs(&urls);
+    let touched = crates
+        .iter()
+        .map(|checked| Touched::new(&checked.dir))
+        .collect::<Result<Vec<_>>>()?;
+    let outcome = cargo::succeed(command).await;
+    drop(touched);
+    outcome?;
+    report.step("checked every query");
+
     let mut stale = Vec::new();
     for checked in &crates {
-        let found = home.dir().join(format!("sqlx-{}", checked.name));
-        fs::create_dir(&found).context("cannot make a scratch folder")?;
-        let touched = Touched::new(&checked.dir)?;
-        let mut command = check(&root, &urls);
-        command.env("SQLX_OFFLINE_DIR", &found);
-        let outcome = cargo::succeed(command).await;
-        drop(touched);
-        outcome?;
-
         let committed = checked.dir.join(".sqlx");
-        let (old, new) = (queries(&committed)?, queries(&found)?);
+        let (old, new) = (queries(&committed)?, queries(&found.join(&checked.name))?);
         if old == new {
             report.step(&format!("{}: {} queries, unchanged", checked.name, new.len()));
         } else if only_check {
@@ -88,13 +108,21 @@ pub(crate) async fn renew(only_check: bool, report: &Report) -> Result<()> {
     Ok(())
 }
 
-fn check(root: &Path, urls: &BTreeMap<String, String>) -> tokio::process::Command {
-    let mut command = cargo::cargo(root);
-    command
-        .args(["check", "--workspace", "--all-targets", "--quiet"])
-        .env("SQLX_OFFLINE", "false")
-        .envs(urls);
-    command
+/// When cargo calls this program in the place of the compiler, becomes the compiler; answers only when it cannot.
+pub(crate) fn as_compiler() -> Option<ExitCode> {
+    let found = PathBuf::from(std::env::var_os(FOUND_IN)?);
+    let mut arguments = std::env::args_os().skip(1);
+    let mut compiler = std::process::Command::new(arguments.next()?);
+    compiler.args(arguments).env_remove(FOUND_IN);
+    if let Some(folder) = std::env::var_os("CARGO_PKG_NAME")
+        .map(|name| found.join(name))
+        .filter(|dir| dir.is_dir())
+    {
+        compiler.env("SQLX_OFFLINE_DIR", folder);
+    }
+    let error = compiler.exec();
+    eprintln!("cannot start the compiler: {error}");
+    Some(ExitCode::FAILURE)
 }
 
 /// A crate whose queries are checked.
