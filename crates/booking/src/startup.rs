@@ -5,10 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use contracts::{DESCRIPTORS, booking_server, expiry, queue_client};
-use service_kit::health::Readiness;
-use service_kit::tasks::Tasks;
-use service_kit::{admin, database, grpc};
-use tokio::net::TcpListener;
+use service_kit::host::Host;
 use tonic::service::Routes;
 
 use crate::app::Booking;
@@ -19,26 +16,21 @@ use crate::messaging::expiry_relay::ExpiryRelay;
 use crate::messaging::rounds;
 use crate::store::{SeatLocks, Store};
 
-/// A service that listens and is about to run.
+/// A service that serves, until [`run_until_stopped`](Self::run_until_stopped) ends.
 #[derive(Debug)]
 pub struct Application {
+    host: Host,
     grpc_addr: SocketAddr,
-    admin_addr: SocketAddr,
     booking: Arc<Booking>,
-    drain: std::time::Duration,
-    tasks: Tasks,
 }
 
 impl Application {
-    /// Binds the listeners and starts all tasks. Stores and peers may be away: each heals by itself.
+    /// Opens the ports and starts all tasks. Stores and peers may be away: each heals by itself.
     ///
     /// # Errors
     /// An address is taken, or a URL can't be used.
     pub async fn build(config: Config) -> anyhow::Result<Self> {
-        let grpc_listener = TcpListener::bind(config.grpc.addr).await?;
-        let admin_listener = TcpListener::bind(config.admin_addr).await?;
-        let (grpc_addr, admin_addr) = (grpc_listener.local_addr()?, admin_listener.local_addr()?);
-
+        let mut host = Host::open(config.admin_addr, config.drain).await?;
         let pool = config.database.pool()?;
         let store = Store::new(pool.clone());
         let booking = Arc::new(Booking::new(
@@ -54,42 +46,22 @@ impl Application {
             Arc::clone(&booking.messages_wait),
         );
 
-        let readiness = Readiness::new();
-        let database_gate = readiness.gate("database");
-        let mut tasks = Tasks::new(readiness.clone());
-        let stop = tasks.stop();
-        let routes = Routes::new(booking_server(BookingGrpc::new(Arc::clone(&booking))));
-        tasks.spawn(
-            "grpc",
-            grpc::server::serve(
-                grpc_listener,
-                routes,
-                DESCRIPTORS,
-                config.grpc,
-                readiness.clone(),
-                stop.clone(),
-            ),
-        );
-        tasks.spawn("admin", admin::serve(admin_listener, readiness, stop.clone()));
-        tasks.spawn(
-            "database",
-            database::open_when_reachable(pool, database_gate, stop.clone()),
-        );
-        tasks.spawn("expiry relay", relay.run(config.amqp, stop.clone()));
-        tasks.spawn(
+        host.wait_for_database(pool);
+        host.spawn("expiry relay", relay.run(config.amqp, host.stop()));
+        host.spawn(
             "visit relay",
-            rounds::relay_notices(Arc::clone(&booking), stop.clone()),
+            rounds::relay_notices(Arc::clone(&booking), host.stop()),
         );
-        tasks.spawn(
+        host.spawn(
             "sweep",
-            rounds::sweep(Arc::clone(&booking), config.sweep_every, stop),
+            rounds::sweep(Arc::clone(&booking), config.sweep_every, host.stop()),
         );
+        let routes = Routes::new(booking_server(BookingGrpc::new(Arc::clone(&booking))));
+        let grpc_addr = host.serve_grpc(config.grpc, routes, DESCRIPTORS).await?;
         Ok(Self {
+            host,
             grpc_addr,
-            admin_addr,
             booking,
-            drain: config.drain,
-            tasks,
         })
     }
 
@@ -102,7 +74,7 @@ impl Application {
     /// Where health and metrics are served.
     #[must_use]
     pub const fn admin_addr(&self) -> SocketAddr {
-        self.admin_addr
+        self.host.admin_addr()
     }
 
     /// The use cases, for a test that steps them.
@@ -116,6 +88,6 @@ impl Application {
     /// # Errors
     /// A task died, or had to be cut off.
     pub async fn run_until_stopped(self, shutdown: impl Future<Output = ()> + Send) -> anyhow::Result<()> {
-        Ok(self.tasks.run_until(shutdown, self.drain).await?)
+        Ok(self.host.run_until_stopped(shutdown).await?)
     }
 }

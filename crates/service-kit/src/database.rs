@@ -15,6 +15,7 @@ use url::Url;
 
 use crate::config::Environment;
 use crate::health::Gate;
+use crate::rounds;
 
 const CLOCK: &str = include_str!("../sql/clock.sql");
 const PROBE_EVERY: Duration = Duration::from_millis(250);
@@ -127,19 +128,10 @@ pub async fn migrate(connection: &mut PgConnection, migrator: &Migrator) -> anyh
 /// # Errors
 /// Never; the type is that of a task.
 pub async fn open_when_reachable(pool: PgPool, gate: Gate, stop: CancellationToken) -> anyhow::Result<()> {
-    let reachable = async {
-        while let Err(error) = sqlx::query("SELECT frontrow_now()").execute(&pool).await {
-            tracing::warn!(%error, "the database does not answer yet");
-            tokio::time::sleep(PROBE_EVERY).await;
-        }
-        gate.open();
-        std::future::pending::<()>().await;
-    };
-    tokio::select! {
-        () = reachable => {}
-        () = stop.cancelled() => {}
-    }
-    Ok(())
+    rounds::open_when_done("reach the database", gate, stop, || {
+        sqlx::query("SELECT frontrow_now()").execute(&pool)
+    })
+    .await
 }
 
 /// What a store's failure means to a caller.

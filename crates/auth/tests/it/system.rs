@@ -142,10 +142,7 @@ impl Replica {
         let application = Application::build(load_from(values, Config::read).unwrap())
             .await
             .unwrap();
-        let (grpc, admin) = (
-            application.grpc_addr().unwrap(),
-            application.admin_addr().unwrap(),
-        );
+        let (grpc, admin) = (application.grpc_addr(), application.admin_addr());
         let stop = CancellationToken::new();
         tokio::spawn(application.run_until_stopped(stop.clone().cancelled_owned()));
         Self {

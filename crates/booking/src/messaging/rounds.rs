@@ -1,8 +1,9 @@
-//! Loops that take a step every so often until they are stopped: the sweep of what is due, and the relay to queue.
+//! What is done every so often: the sweep of what is due, and the relay to queue.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use service_kit::rounds::repeat;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::Booking;
@@ -15,12 +16,13 @@ const RELAY_EVERY: Duration = Duration::from_millis(500);
 /// # Errors
 /// Never; the type is that of a task.
 pub async fn sweep(booking: Arc<Booking>, every: Duration, stop: CancellationToken) -> anyhow::Result<()> {
-    while rest(every, &stop).await {
+    repeat(stop, || async {
         if let Err(error) = booking.sweep().await {
             tracing::warn!(%error, "the sweep will come again");
         }
-    }
-    Ok(())
+        every
+    })
+    .await
 }
 
 /// Tells queue what it has not heard.
@@ -28,26 +30,15 @@ pub async fn sweep(booking: Arc<Booking>, every: Duration, stop: CancellationTok
 /// # Errors
 /// Never; the type is that of a task.
 pub async fn relay_notices(booking: Arc<Booking>, stop: CancellationToken) -> anyhow::Result<()> {
-    while rest(RELAY_EVERY, &stop).await {
-        loop {
-            match booking.relay_notices().await {
-                Ok(count) if Booking::may_be_more_notices(count) && !stop.is_cancelled() => {}
-                Ok(_) => break,
-                Err(error) => {
-                    tracing::warn!(%error, "the relay to queue will come again");
-                    break;
-                }
+    repeat(stop, || async {
+        match booking.relay_notices().await {
+            Ok(count) if Booking::may_be_more_notices(count) => Duration::ZERO,
+            Ok(_) => RELAY_EVERY,
+            Err(error) => {
+                tracing::warn!(%error, "the relay to queue will come again");
+                RELAY_EVERY
             }
         }
-    }
-    Ok(())
-}
-
-/// Waits for the next round; false when there is none. Rounds of several replicas are spread by a little chance.
-async fn rest(every: Duration, stop: &CancellationToken) -> bool {
-    let wait = every.mul_f64(0.9 + rand::random::<f64>() * 0.2);
-    tokio::select! {
-        () = tokio::time::sleep(wait) => true,
-        () = stop.cancelled() => false,
-    }
+    })
+    .await
 }

@@ -15,10 +15,7 @@ async fn the_process_is_ready_when_the_demonstration_is_on_sale_and_stops_when_t
     let application = Application::build(config(&database, &redis, &peers_url, &[("SEED_DEMO", "true")]))
         .await
         .unwrap();
-    let (grpc, admin_addr) = (
-        application.grpc_addr().unwrap(),
-        application.admin_addr().unwrap(),
-    );
+    let (grpc, admin_addr) = (application.grpc_addr(), application.admin_addr());
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let process = tokio::spawn(application.run_until_stopped(async {
         let _ = stopped.await;

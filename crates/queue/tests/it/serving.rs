@@ -33,7 +33,7 @@ impl Process {
     async fn start() -> Self {
         let world = World::start().await;
         let application = Application::build(world.config.clone()).await.unwrap();
-        let url = format!("http://{}", application.grpc_addr().unwrap());
+        let url = format!("http://{}", application.grpc_addr());
         let stop = CancellationToken::new();
         let running = tokio::spawn(application.run_until_stopped(stop.clone().cancelled_owned()));
         let upstream = load_from(environment([("QUEUE_URL", url.as_str())]), |env| {
