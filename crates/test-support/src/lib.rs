@@ -13,6 +13,7 @@
 
 mod database;
 mod eventually;
+mod fault_proxy;
 mod peer;
 mod redis_server;
 mod servers;
@@ -21,6 +22,7 @@ use std::collections::BTreeMap;
 
 pub use database::TestDatabase;
 pub use eventually::eventually;
+pub use fault_proxy::FaultProxy;
 pub use peer::serve_grpc;
 pub use redis_server::TestRedis;
 pub use servers::{amqp_url, postgres_url};

@@ -1,4 +1,7 @@
 //! The helpers themselves, on real servers.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod fault_proxy;
 
 use std::time::Duration;
 
