@@ -84,6 +84,8 @@ async fn a_claim_that_was_settled_can_no_longer_become_a_visit() {
     let claimed = claim(&world, concert, &first).await;
     world.step(SECOND * 5).await;
     world.tick().await;
+    // Its place is free again, so it must not become a visit any more.
+    assert_eq!(admit(&world, concert, &first, &claimed).await, Admission::Refused);
     world.queue.leave(&first.token).await.unwrap();
     world.tick().await;
     world.expect(&next, TokenState::Page).await;
