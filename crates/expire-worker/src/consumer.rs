@@ -16,7 +16,7 @@ use service_kit::health::Gate;
 use time::OffsetDateTime;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 
 use crate::prompt::{Prompt, Unreadable};
 
@@ -130,18 +130,8 @@ impl DueConsumer {
         };
 
         if let Some(latest) = latest {
-            let span = tracing::info_span!(
-                "expire due",
-                otel.kind = "consumer",
-                messages = batch.len(),
-                trace_id = tracing::field::Empty,
-            );
-            // A batch belongs to many traces; it continues the first.
-            if let Some(first) = batch.first() {
-                amqp::continue_trace(&span, &first.properties);
-            }
-            if let Err(status) = self.expire_until(latest).instrument(span).await {
-                tracing::warn!(code = ?status.code(), messages = batch.len(), "booking does not expire now");
+            let expired = self.expire_until(latest).instrument(batch_span(&batch)).await;
+            if expired.is_err() {
                 metrics::counter!("expire_worker_messages_total", "outcome" => "returned")
                     .increment(readable);
                 tokio::select! {
@@ -163,6 +153,14 @@ impl DueConsumer {
 
     /// Has booking expire all that is due up to `latest`, by booking's clock.
     async fn expire_until(&self, latest: OffsetDateTime) -> Result<(), tonic::Status> {
+        let expired = self.look_until(latest).await;
+        if let Err(status) = &expired {
+            tracing::warn!(rpc.code = ?status.code(), "booking does not expire now");
+        }
+        expired
+    }
+
+    async fn look_until(&self, latest: OffsetDateTime) -> Result<(), tonic::Status> {
         let mut early_looks = 0;
         loop {
             let request = ExpireDueRequest {
@@ -216,6 +214,23 @@ impl DueConsumer {
             Ok(Ok(_)) | Err(_) => Err(BatchError::NotParked),
         }
     }
+}
+
+/// The span of a batch's handling. A batch belongs to many traces: it continues the first and is linked to the others.
+fn batch_span(batch: &[Delivery]) -> Span {
+    let span = tracing::info_span!(
+        "expire due",
+        otel.kind = "consumer",
+        messages = batch.len(),
+        trace_id = tracing::field::Empty,
+    );
+    if let Some((first, others)) = batch.split_first() {
+        amqp::continue_trace(&span, &first.properties);
+        for other in others {
+            amqp::link_trace(&span, &other.properties);
+        }
+    }
+    span
 }
 
 /// A batch: what is there, and what comes within a moment.

@@ -76,7 +76,7 @@ impl From<tonic::Status> for ApiProblem {
     fn from(status: tonic::Status) -> Self {
         let problem = Problem::from(&status);
         if problem.code == ProblemCode::Internal {
-            tracing::error!(code = ?status.code(), "an upstream failed");
+            tracing::error!(rpc.code = ?status.code(), "an upstream failed");
         }
         Self(problem)
     }

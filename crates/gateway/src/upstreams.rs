@@ -107,7 +107,7 @@ async fn probe(name: &'static str, mut client: HealthClient<Channel>) -> Option<
     let serves = match client.check(request).await {
         Ok(answer) => answer.into_inner().status() == ServingStatus::Serving,
         Err(status) => {
-            tracing::debug!(service = name, code = ?status.code(), "a service gives no health");
+            tracing::debug!(upstream = name, rpc.code = ?status.code(), "a service gives no health");
             false
         }
     };

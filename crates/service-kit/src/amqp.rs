@@ -264,6 +264,15 @@ pub fn persistent_traced() -> BasicProperties {
 
 /// Makes `span` a child of the trace that a message carries.
 pub fn continue_trace(span: &tracing::Span, properties: &BasicProperties) {
+    telemetry::continue_trace(span, &trace_headers(properties));
+}
+
+/// Notes on `span` that it serves the trace that a message carries, too.
+pub fn link_trace(span: &tracing::Span, properties: &BasicProperties) {
+    telemetry::link_trace(span, &trace_headers(properties));
+}
+
+fn trace_headers(properties: &BasicProperties) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (name, value) in properties.headers().iter().flat_map(FieldTable::inner) {
         if let (Ok(name), AMQPValue::LongString(value)) = (name.as_str().parse::<http::HeaderName>(), value)
@@ -272,5 +281,5 @@ pub fn continue_trace(span: &tracing::Span, properties: &BasicProperties) {
             headers.insert(name, value);
         }
     }
-    telemetry::continue_trace(span, &headers);
+    headers
 }

@@ -1,5 +1,7 @@
 //! Logs, traces and metrics of a process, and the trace's way across process borders (W3C Trace Context).
 
+mod json_lines;
+
 use std::fmt::{self, Display};
 use std::str::FromStr;
 use std::sync::OnceLock;
@@ -14,14 +16,18 @@ use opentelemetry_otlp::WithExportConfig as _;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::SdkTracerProvider;
-use tracing::Span;
+use tracing::level_filters::LevelFilter;
+use tracing::{Level, Span, Subscriber};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
-use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::filter::{FilterExt as _, filter_fn};
+use tracing_subscriber::layer::{Filter, SubscriberExt as _};
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer as _};
+use tracing_subscriber::{EnvFilter, Layer};
 use url::Url;
 
 use crate::config::Environment;
+use json_lines::JsonLines;
 
 // Its own exporter must not be traced, nor the transports that carry it.
 const EXPORTED_SPANS: &str =
@@ -136,26 +142,35 @@ pub fn init(service: &'static str, config: &TelemetryConfig) -> anyhow::Result<T
     opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
 
     let filter = EnvFilter::try_new(&config.filter).context("RUST_LOG")?;
-    let spans = tracing_opentelemetry::layer()
-        .with_tracer(traces.tracer("frontrow"))
-        .with_filter(EnvFilter::try_new(EXPORTED_SPANS)?);
     let lines = match config.format {
-        LogFormat::Json => tracing_subscriber::fmt::layer()
-            .json()
-            .flatten_event(true)
-            .with_span_list(false)
-            .with_writer(std::io::stderr)
-            .boxed(),
+        LogFormat::Json => JsonLines::new(service, std::io::stderr).boxed(),
         LogFormat::Pretty => tracing_subscriber::fmt::layer()
             .compact()
             .with_writer(std::io::stderr)
             .boxed(),
     };
     tracing_subscriber::registry()
-        .with(spans)
-        .with(lines.with_filter(filter))
+        .with(span_layer(&traces)?)
+        .with(lines.with_filter(line_filter(filter)))
         .try_init()?;
     Ok(Telemetry { traces })
+}
+
+/// Turns our spans into exported ones.
+fn span_layer<S>(traces: &SdkTracerProvider) -> anyhow::Result<impl Layer<S> + use<S>>
+where
+    S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
+{
+    let layer = tracing_opentelemetry::layer().with_tracer(traces.tracer("frontrow"));
+    Ok(layer.with_filter(EnvFilter::try_new(EXPORTED_SPANS)?))
+}
+
+/// Which lines are written: as the operator wishes. The spans around them are kept whatever is wished, for a line's trace
+/// id is theirs.
+fn line_filter<S: Subscriber>(wished: EnvFilter) -> impl Filter<S> + Send + Sync + 'static {
+    let spans = filter_fn(|metadata| metadata.is_span() && *metadata.level() <= Level::INFO)
+        .with_max_level_hint(LevelFilter::INFO);
+    wished.or(spans)
 }
 
 /// The process's metrics in Prometheus' text format; empty before [`init`].
@@ -181,13 +196,29 @@ pub fn inject_trace(headers: &mut HeaderMap) {
 
 /// Makes `span` a child of the context that incoming headers carry, and notes its trace id on it.
 pub fn continue_trace(span: &Span, headers: &HeaderMap) {
-    let parent =
-        opentelemetry::global::get_text_map_propagator(|propagator| propagator.extract(&HeadersRef(headers)));
     // Refused only where the span is not exported; then there is no trace to continue.
-    let _ = span.set_parent(parent);
+    let _ = span.set_parent(carried(headers));
     if let Some(id) = trace_id(span) {
         span.record("trace_id", id);
     }
+}
+
+/// Notes on `span` that it belongs to the trace that incoming headers carry, too.
+pub fn link_trace(span: &Span, headers: &HeaderMap) {
+    let linked = carried(headers).span().span_context().clone();
+    if linked.is_valid() {
+        span.add_link(linked);
+    }
+}
+
+fn carried(headers: &HeaderMap) -> opentelemetry::Context {
+    opentelemetry::global::get_text_map_propagator(|propagator| propagator.extract(&HeadersRef(headers)))
+}
+
+/// A span of time for the field `took_ms`, to the microsecond.
+#[must_use]
+pub fn millis(took: Duration) -> f64 {
+    (took.as_secs_f64() * 1e6).round() / 1e3
 }
 
 /// An error with all that is behind it, for a log line.

@@ -86,7 +86,7 @@ impl Booking {
                             .increment(1);
                     }
                     Err(problem) => {
-                        tracing::warn!(visit_id = %notice.visit_id, notice = word, %problem, "queue did not hear");
+                        tracing::warn!(visit_id = %notice.visit_id, notice = word, error = %problem, "queue did not hear");
                         metrics::counter!("booking_visit_notices_total", "notice" => word, "outcome" => "failed")
                             .increment(1);
                     }

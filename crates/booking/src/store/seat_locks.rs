@@ -208,7 +208,7 @@ impl SeatLocks {
             return None;
         }
         let mut redis = self.redis.clone();
-        let failure = match tokio::time::timeout(self.timeout, script.invoke_async(&mut redis)).await {
+        let error = match tokio::time::timeout(self.timeout, script.invoke_async(&mut redis)).await {
             Ok(Ok(answer)) => {
                 self.breaker.heal();
                 return Some(answer);
@@ -217,7 +217,7 @@ impl SeatLocks {
             Err(elapsed) => elapsed.to_string(),
         };
         self.breaker.trip();
-        tracing::debug!(failure, "Redis does not answer; Postgres decides alone");
+        tracing::debug!(error, "Redis does not answer; Postgres decides alone");
         None
     }
 }

@@ -66,7 +66,7 @@ impl From<PayError> for Problem {
             .with("paymentId", payment_id.to_string()),
             PayError::Booking(BookingError::Refused(problem)) => problem,
             PayError::Booking(BookingError::Undecided(problem)) => {
-                tracing::warn!(%problem, "booking did not decide");
+                tracing::warn!(error = %problem, "booking did not decide");
                 // What is wrong with a peer is not for the caller.
                 Self::of(match problem.code {
                     ProblemCode::Internal => ProblemCode::Internal,

@@ -4,11 +4,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use futures::future::BoxFuture;
+use reqwest::header::HeaderMap;
 use reqwest::{Client, Method, RequestBuilder, redirect};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use service_kit::config::Environment;
+use service_kit::telemetry;
 use tokio::sync::{Semaphore, SemaphorePermit};
+use tracing::{Instrument as _, Span};
 use url::Url;
 
 use super::classify::{self, CancelMeaning, Meaning, Standing};
@@ -111,7 +114,9 @@ impl TossProvider {
             .pop_if_empty()
             .extend(["v1", "payments"])
             .extend(path);
-        let request = self.client.request(method, url);
+        let mut traced = HeaderMap::new();
+        telemetry::inject_trace(&mut traced);
+        let request = self.client.request(method, url).headers(traced);
         Ok(request.basic_auth(self.secret_key.expose_secret(), Some("")))
     }
 
@@ -188,7 +193,7 @@ impl TossProvider {
             },
             Err(Failure::Refused(code)) if code == "NOT_FOUND_PAYMENT" || code == "NOT_FOUND" => Found::Open,
             Err(Failure::Refused(code)) => {
-                tracing::warn!(code, "the payment provider refused a look-up");
+                tracing::warn!(provider_code = code, "the payment provider refused a look-up");
                 Found::Unknown
             }
             Err(Failure::NotSent | Failure::Lost | Failure::Garbage) => Found::Unknown,
@@ -228,52 +233,71 @@ impl PaymentProvider for TossProvider {
     }
 
     fn confirm<'a>(&'a self, charge: &'a Charge) -> BoxFuture<'a, Confirmation> {
-        Box::pin(async move {
-            let started = Instant::now();
-            let confirmation = self.confirmation(charge).await;
-            let outcome = match &confirmation {
-                Confirmation::Captured => "captured",
-                Confirmation::Declined { .. } => "declined",
-                Confirmation::Rejected { .. } => "rejected",
-                Confirmation::NotSent => "not-sent",
-                Confirmation::AlreadyProcessed => "already-processed",
-                Confirmation::Unknown { .. } => "unknown",
-            };
-            observe("confirm", outcome, started);
-            confirmation
-        })
+        Box::pin(
+            async move {
+                let started = Instant::now();
+                let confirmation = self.confirmation(charge).await;
+                let outcome = match &confirmation {
+                    Confirmation::Captured => "captured",
+                    Confirmation::Declined { .. } => "declined",
+                    Confirmation::Rejected { .. } => "rejected",
+                    Confirmation::NotSent => "not-sent",
+                    Confirmation::AlreadyProcessed => "already-processed",
+                    Confirmation::Unknown { .. } => "unknown",
+                };
+                observe("confirm", outcome, started);
+                confirmation
+            }
+            .instrument(call_span("confirm")),
+        )
     }
 
     fn find<'a>(&'a self, charge: &'a Charge, by: Lookup<'a>) -> BoxFuture<'a, Found> {
-        Box::pin(async move {
-            let started = Instant::now();
-            let found = self.look_up(charge, by).await;
-            let outcome = match found {
-                Found::Captured => "captured",
-                Found::Mismatch => "mismatch",
-                Found::NotCaptured => "not-captured",
-                Found::AnotherOrder => "another-order",
-                Found::Open => "open",
-                Found::Unknown => "unknown",
-            };
-            observe("find", outcome, started);
-            found
-        })
+        Box::pin(
+            async move {
+                let started = Instant::now();
+                let found = self.look_up(charge, by).await;
+                let outcome = match found {
+                    Found::Captured => "captured",
+                    Found::Mismatch => "mismatch",
+                    Found::NotCaptured => "not-captured",
+                    Found::AnotherOrder => "another-order",
+                    Found::Open => "open",
+                    Found::Unknown => "unknown",
+                };
+                observe("find", outcome, started);
+                found
+            }
+            .instrument(call_span("find")),
+        )
     }
 
     fn cancel<'a>(&'a self, charge: &'a Charge) -> BoxFuture<'a, Cancellation> {
-        Box::pin(async move {
-            let started = Instant::now();
-            let cancellation = self.cancellation(charge).await;
-            let outcome = match &cancellation {
-                Cancellation::Canceled => "canceled",
-                Cancellation::Unknown { .. } => "unknown",
-                Cancellation::Refused { .. } => "refused",
-            };
-            observe("cancel", outcome, started);
-            cancellation
-        })
+        Box::pin(
+            async move {
+                let started = Instant::now();
+                let cancellation = self.cancellation(charge).await;
+                let outcome = match &cancellation {
+                    Cancellation::Canceled => "canceled",
+                    Cancellation::Unknown { .. } => "unknown",
+                    Cancellation::Refused { .. } => "refused",
+                };
+                observe("cancel", outcome, started);
+                cancellation
+            }
+            .instrument(call_span("cancel")),
+        )
     }
+}
+
+/// What the trace shows of a call; its URL may hold a payment key and stays out.
+fn call_span(call: &'static str) -> Span {
+    tracing::info_span!(
+        "provider",
+        otel.kind = "client",
+        otel.name = format!("provider {call}"),
+        provider_call = call
+    )
 }
 
 fn observe(call: &'static str, outcome: &'static str, started: Instant) {

@@ -6,6 +6,8 @@ use std::time::Duration;
 use http::{HeaderValue, Request};
 use tonic::transport::{Channel as TonicChannel, Endpoint};
 use tower::{Layer, Service};
+use tracing::Instrument as _;
+use tracing::instrument::Instrumented;
 use url::Url;
 
 use crate::config::Environment;
@@ -94,20 +96,29 @@ where
 {
     type Response = S::Response;
     type Error = S::Error;
-    type Future = S::Future;
+    type Future = Instrumented<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        telemetry::inject_trace(request.headers_mut());
+        let (service, method) = super::split_path(request.uri().path());
+        let span = tracing::info_span!(
+            "call",
+            otel.kind = "client",
+            otel.name = request.uri().path().trim_start_matches('/'),
+            rpc.service = service,
+            rpc.method = method,
+        );
+        span.in_scope(|| telemetry::inject_trace(request.headers_mut()));
         // The peer stops working when nobody waits any more.
         if !request.headers().contains_key(GRPC_TIMEOUT)
             && let Ok(value) = HeaderValue::try_from(format!("{}m", self.deadline.as_millis()))
         {
             request.headers_mut().insert(GRPC_TIMEOUT, value);
         }
-        self.inner.call(request)
+        let answer = span.in_scope(|| self.inner.call(request));
+        answer.instrument(span)
     }
 }

@@ -186,5 +186,5 @@ fn record(path: &str, code: Code, took: Duration) {
         "service" => service.to_owned(), "method" => method.to_owned(), "code" => format!("{code:?}"),
     )
     .record(took);
-    tracing::debug!(took_ms = took.as_millis(), ?code, "answered");
+    tracing::debug!(took_ms = telemetry::millis(took), "answered");
 }

@@ -32,12 +32,12 @@ impl App {
         let event = match self.provider.confirm(&charge).await {
             Confirmation::Captured => Event::Captured,
             Confirmation::Declined { code } => {
-                tracing::info!(%payment_id, code, "the payment provider declined");
+                tracing::info!(%payment_id, provider_code = code, "the payment provider declined");
                 Event::NotCaptured { reason }
             }
             // Nothing was asked before this, so nothing can have been captured.
             Confirmation::Rejected { code } => {
-                tracing::error!(%payment_id, code, "the payment provider turned our request away");
+                tracing::error!(%payment_id, provider_code = code, "the payment provider turned our request away");
                 Event::NotCaptured { reason }
             }
             Confirmation::NotSent => {

@@ -168,7 +168,7 @@ impl App {
             reservation_id = %next.reservation_id,
             from = %payment.state,
             to = %next.state,
-            reason = next.failure.map(ProblemCode::as_str),
+            problem = next.failure.map(ProblemCode::as_str),
             "payment moved on"
         );
         Ok(next)
@@ -210,7 +210,7 @@ fn verdict(payment: &Payment, error: BookingError) -> Option<ProblemCode> {
     let problem: Problem = match error {
         BookingError::Refused(problem) => problem,
         BookingError::Undecided(problem) => {
-            tracing::warn!(payment_id = %payment.payment_id, state = %payment.state, %problem, "booking did not decide");
+            tracing::warn!(payment_id = %payment.payment_id, state = %payment.state, error = %problem, "booking did not decide");
             return None;
         }
     };
@@ -221,7 +221,7 @@ fn verdict(payment: &Payment, error: BookingError) -> Option<ProblemCode> {
         ProblemCode::PaymentWindowClosed | ProblemCode::NotFound => Some(ProblemCode::PaymentWindowClosed),
         _ => {
             // Not an answer to what was asked: money is not moved on a misunderstanding.
-            tracing::error!(payment_id = %payment.payment_id, state = %payment.state, %problem, "booking's refusal is not understood");
+            tracing::error!(payment_id = %payment.payment_id, state = %payment.state, error = %problem, "booking's refusal is not understood");
             None
         }
     }

@@ -15,7 +15,7 @@ impl App {
             Cancellation::Unknown { answered } => Ok(Next::again(payment, answered)),
             Cancellation::Refused { code } => {
                 metrics::counter!("payment_for_people_total", "state" => payment.state.as_str()).increment(1);
-                tracing::error!(payment_id = %payment.payment_id, code, "the payment provider won't give a capture back");
+                tracing::error!(payment_id = %payment.payment_id, provider_code = code, "the payment provider won't give a capture back");
                 Ok(Next::again(payment, true))
             }
         }

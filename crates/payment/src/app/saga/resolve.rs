@@ -62,13 +62,13 @@ impl App {
         let event = match self.provider.confirm(charge).await {
             Confirmation::Captured => Event::Captured,
             Confirmation::Declined { code } => {
-                tracing::info!(payment_id = %payment.payment_id, code, "the payment provider declined");
+                tracing::info!(payment_id = %payment.payment_id, provider_code = code, "the payment provider declined");
                 Event::NotCaptured { reason }
             }
             Confirmation::AlreadyProcessed => return self.look_up_by_key(payment, charge).await,
             Confirmation::Rejected { code } => {
                 // It says nothing about the request before.
-                tracing::error!(payment_id = %payment.payment_id, code, "the payment provider turned our request away");
+                tracing::error!(payment_id = %payment.payment_id, provider_code = code, "the payment provider turned our request away");
                 return Ok(Next::again(payment, true));
             }
             Confirmation::NotSent => return Ok(Next::later(payment)),
