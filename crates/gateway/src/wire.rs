@@ -1,6 +1,11 @@
 //! From the contracts' messages to the public JSON: times, words, and what an upstream must not leave out.
 
+use std::fmt;
+use std::marker::PhantomData;
+
 use prost_types::Timestamp;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use service_kit::problem::Problem;
 use time::OffsetDateTime;
@@ -66,6 +71,37 @@ pub(crate) fn read_optional_time<'de, D: Deserializer<'de>>(
     #[derive(Deserialize)]
     struct Time(#[serde(deserialize_with = "read_time")] OffsetDateTime);
     Ok(Option::<Time>::deserialize(deserializer)?.map(|Time(time)| time))
+}
+
+/// Reads an object. A derived reader by itself would take an array of the fields' values too.
+pub(crate) fn read_object<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    struct Object<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Object<T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<T, A::Error> {
+            T::deserialize(MapAccessDeserializer::new(members))
+        }
+    }
+
+    deserializer.deserialize_map(Object(PhantomData))
+}
+
+/// Reads an object that may be absent or null.
+pub(crate) fn read_optional_object<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(bound = "T: Deserialize<'de>")]
+    struct Object<T>(#[serde(deserialize_with = "read_object")] T);
+    Ok(Option::<Object<T>>::deserialize(deserializer)?.map(|Object(object)| object))
 }
 
 /// A word of the public API, read from its value in the contracts.

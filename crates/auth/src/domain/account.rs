@@ -48,12 +48,12 @@ impl Email {
     /// # Errors
     /// It is none.
     pub fn parse(text: &str) -> Result<Self, InvalidEmail> {
+        if text.len() > Self::MAX_CHARS {
+            return Err(InvalidEmail::TooLong);
+        }
         let text = text.trim();
         if text.is_empty() {
             return Err(InvalidEmail::Missing);
-        }
-        if text.len() > Self::MAX_CHARS {
-            return Err(InvalidEmail::TooLong);
         }
         let (local, host) = text.split_once('@').ok_or(InvalidEmail::Shape)?;
         if !local.is_empty() && local.bytes().all(is_local) && host.split('.').all(is_label) {
@@ -116,15 +116,16 @@ impl PersonName {
     /// # Errors
     /// It is none.
     pub fn parse(text: &str) -> Result<Self, InvalidName> {
+        // Bounded as it came, as the API's document says.
+        if text.chars().count() > Self::MAX_CHARS {
+            return Err(InvalidName::TooLong);
+        }
         let text = text.trim();
         if text.is_empty() {
             return Err(InvalidName::Missing);
         }
         if text.chars().any(char::is_control) {
             return Err(InvalidName::Control);
-        }
-        if text.chars().count() > Self::MAX_CHARS {
-            return Err(InvalidName::TooLong);
         }
         Ok(Self(text.to_owned()))
     }

@@ -9,11 +9,13 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
+use serde_path_to_error::Track;
 use service_kit::problem::Problem;
 use vocabulary::ProblemCode;
 
 use super::field_rules::{Rules, checked, field_error};
 use crate::problem::ApiProblem;
+use crate::wire;
 
 /// The largest body where a route says nothing else.
 pub(crate) const MEBIBYTE: usize = 1024 * 1024;
@@ -100,15 +102,10 @@ async fn discard(mut body: RawBody) {
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiProblem> {
-    // The reader would take an array for a struct.
-    if bytes.trim_ascii_start().starts_with(b"[") {
-        return Err(Problem::field("body", "must be an object").into());
-    }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let read = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let path = error.path().to_string();
-        refusal(&path, error.inner())
-    })?;
+    let mut track = Track::new();
+    let read = wire::read_object(serde_path_to_error::Deserializer::new(&mut reader, &mut track))
+        .map_err(|error| refusal(&track.path().to_string(), &error))?;
     reader.end().map_err(|error| refusal(".", &error))?;
     Ok(read)
 }

@@ -146,6 +146,7 @@ struct NewConcert {
     currency: String,
     /// One price for every category of the venue's plan, in the currency's smallest unit.
     prices: BTreeMap<String, i64>,
+    #[serde(deserialize_with = "wire::read_object")]
     waiting_room: WaitingRoom,
 }
 

@@ -161,7 +161,7 @@ async fn log_in(State(app): State<App>, Body(request): Body<LogIn>) -> Result<Js
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct RefreshToken {
-    #[schema(min_length = 1, max_length = 1000)]
+    #[schema(min_length = 1)]
     refresh_token: String,
 }
 

@@ -49,6 +49,7 @@ struct Pay {
     #[schema(minimum = 0, maximum = 1_000_000_000_000_i64)]
     points: i64,
     /// Needed where points do not cover the total.
+    #[serde(default, deserialize_with = "wire::read_optional_object")]
     card: Option<Card>,
 }
 

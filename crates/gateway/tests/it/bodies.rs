@@ -47,6 +47,8 @@ async fn a_wrong_field_is_named_with_its_rule(#[case] body: Value, #[case] error
 )]
 #[case("/v1/payments", json!({ "reservationId": "01900000-0000-7000-8000-000000000001", "points": 1.5 }), "points", "must be a whole number")]
 #[case("/v1/payments", json!({ "reservationId": "01900000-0000-7000-8000-000000000001", "points": 0, "card": {} }), "card.paymentKey", "is required")]
+#[case("/v1/payments", json!({ "reservationId": "01900000-0000-7000-8000-000000000001", "points": 0, "card": ["key"] }), "card", "must be an object")]
+#[case("/v1/admin/concerts", concert(json!({ "waitingRoom": [10, 1] })), "waitingRoom", "must be an object")]
 #[case(
     "/v1/payments",
     json!({ "reservationId": "01900000-0000-7000-8000-000000000001", "points": 0, "card": { "paymentKey": "k", "orderId": "" } }),
