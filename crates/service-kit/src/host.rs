@@ -22,6 +22,8 @@ pub struct Host {
     admin_addr: SocketAddr,
     drain: Duration,
     readiness: Readiness,
+    // Closed while gates are still being added: a process half put together is not ready.
+    assembled: Gate,
     tasks: Tasks,
 }
 
@@ -33,12 +35,14 @@ impl Host {
     pub async fn open(admin_addr: SocketAddr, drain: Duration) -> anyhow::Result<Self> {
         let (listener, admin_addr) = listen(admin_addr).await?;
         let readiness = Readiness::new();
+        let assembled = readiness.gate("assembled");
         let mut tasks = Tasks::new(readiness.clone());
         tasks.spawn("admin", admin::serve(listener, readiness.clone(), tasks.stop()));
         Ok(Self {
             admin_addr,
             drain,
             readiness,
+            assembled,
             tasks,
         })
     }
@@ -104,6 +108,7 @@ impl Host {
     /// # Errors
     /// A task died, or had to be cut off.
     pub async fn run_until_stopped(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), TaskError> {
+        self.assembled.open();
         tracing::info!(admin_addr = %self.admin_addr, "serving");
         self.tasks.run_until(shutdown, self.drain).await
     }
@@ -128,14 +133,23 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_host_is_ready_when_its_gates_are_open_and_ends_when_told() {
+    async fn a_host_is_ready_when_it_runs_with_all_gates_open_and_ends_when_told() {
         let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let host = Host::open(anywhere, Duration::from_secs(1)).await.unwrap();
-        let (gate, addr) = (host.gate("seed"), host.admin_addr());
+        let (addr, readiness, stop) = (host.admin_addr(), host.readiness(), CancellationToken::new());
+        // Gates are still to come: whoever asks now must not be told that all is well.
+        assert_eq!(readiness.waiting_for(), ["assembled"]);
+        let gate = host.gate("seed");
+
+        let running = tokio::spawn(host.run_until_stopped(stop.clone().cancelled_owned()));
+        while readiness.waiting_for() != ["seed"] {
+            tokio::task::yield_now().await;
+        }
         assert!(admin::healthcheck(addr).await.is_err());
         gate.open();
         admin::healthcheck(addr).await.unwrap();
-        host.run_until_stopped(async {}).await.unwrap();
+        stop.cancel();
+        running.await.unwrap().unwrap();
         assert!(admin::healthcheck(addr).await.is_err());
     }
 
