@@ -2,10 +2,13 @@
 
 mod cargo;
 mod docs;
+mod fuzz_api;
+mod proto;
 mod report;
 mod sqlx;
 mod stop;
 mod test;
+mod tools;
 mod up;
 mod walk;
 
@@ -28,6 +31,8 @@ enum Command {
     Test(test::Options),
     /// Write docs/configuration.md from what the programs say about themselves.
     Docs(docs::Options),
+    /// Throw made-up requests at every route of a running system, and hold its answers against the API's document.
+    FuzzApi(fuzz_api::Options),
     /// Renew the committed results of checking every SQL query against a database.
     Sqlx(sqlx::Options),
 }
@@ -41,6 +46,7 @@ async fn main() -> ExitCode {
         Command::Up(options) => Box::pin(up::run(options)).await,
         Command::Test(options) => Box::pin(test::run(options)).await,
         Command::Docs(options) => docs::run(options).await,
+        Command::FuzzApi(options) => Box::pin(fuzz_api::run(options)).await,
         Command::Sqlx(options) => sqlx::run(options).await,
     };
     match outcome {

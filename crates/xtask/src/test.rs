@@ -5,11 +5,11 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use local_servers::{Durability, Given, Home, Kind, Servers};
+use local_servers::{Durability, Endpoints, Given, Home, Kind, Servers};
 
 use crate::report::{Report, say};
 use crate::stop::Stop;
-use crate::{cargo, docs, sqlx};
+use crate::{cargo, docs, fuzz_api, proto, sqlx};
 
 /// Tests take these for the servers to use.
 const VARIABLES: [(Kind, &str); 3] = [
@@ -66,6 +66,7 @@ async fn check_all(options: &Options, steps: &mut Steps, servers: &mut Option<Se
         steps.take("clippy", cargo::succeed(clippy)).await;
 
         steps.take("dependencies", deny(&root, &report)).await;
+        steps.take_if("contracts", proto::check(&root, &report)).await;
     }
     let mut bin_dir = PathBuf::new();
     let built = async {
@@ -102,6 +103,11 @@ async fn check_all(options: &Options, steps: &mut Steps, servers: &mut Option<Se
     };
     if !steps.take("servers", Box::pin(started)).await {
         return Ok(());
+    }
+    if let (None, Some(servers)) = (&options.filter, &*servers) {
+        let fuzzing = fuzz_api::Options::default();
+        let fuzzed = fuzz_api::check(&root, &bin_dir, Endpoints::from(servers), &fuzzing, &report);
+        steps.take_if("fuzzed API", Box::pin(fuzzed)).await;
     }
     let mut tests = cargo::cargo(&root);
     tests.args(["test", "--workspace", "--no-fail-fast"]).envs(urls);
@@ -167,7 +173,15 @@ async fn installed_deny(root: &Path, report: &Report) -> Result<PathBuf> {
 /// What was done, how long it took, and whether it went well.
 struct Steps {
     report: Report,
-    done: Vec<(&'static str, f64, bool)>,
+    done: Vec<(&'static str, f64, Verdict)>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    Well,
+    Failed,
+    /// This machine lacks what it needs.
+    Skipped(String),
 }
 
 impl Steps {
@@ -179,28 +193,48 @@ impl Steps {
     }
 
     async fn take(&mut self, name: &'static str, step: impl Future<Output = Result<()>>) -> bool {
+        self.take_if(name, async { step.await.map(|()| None) }).await
+    }
+
+    /// A step that may answer why this machine cannot do it.
+    async fn take_if(
+        &mut self,
+        name: &'static str,
+        step: impl Future<Output = Result<Option<String>>>,
+    ) -> bool {
         self.report.heading(name);
         let begun = Instant::now();
         let outcome = step.await;
         let seconds = begun.elapsed().as_secs_f64();
-        if let Err(error) = &outcome {
-            self.report.step(&format!("FAILED: {error:#}"));
-        }
-        self.done.push((name, seconds, outcome.is_ok()));
-        outcome.is_ok()
+        let verdict = match outcome {
+            Ok(None) => Verdict::Well,
+            Ok(Some(reason)) => {
+                self.report.step(&format!("SKIPPED: {reason}"));
+                Verdict::Skipped(reason)
+            }
+            Err(error) => {
+                self.report.step(&format!("FAILED: {error:#}"));
+                Verdict::Failed
+            }
+        };
+        let well = verdict != Verdict::Failed;
+        self.done.push((name, seconds, verdict));
+        well
     }
 
     /// Says it all again in a few lines; true when every step went well.
     fn summary(&self) -> bool {
         say("");
-        for (name, seconds, well) in &self.done {
-            say(&format!(
-                "{:<24} {seconds:7.1} s   {}",
-                name,
-                if *well { "ok" } else { "FAILED" }
-            ));
+        for (name, seconds, verdict) in &self.done {
+            let verdict = match verdict {
+                Verdict::Well => "ok".to_owned(),
+                Verdict::Failed => "FAILED".to_owned(),
+                Verdict::Skipped(reason) => format!("SKIPPED: {reason}"),
+            };
+            say(&format!("{name:<24} {seconds:7.1} s   {verdict}"));
         }
-        let all_well = !self.done.is_empty() && self.done.iter().all(|(.., well)| *well);
+        let all_well =
+            !self.done.is_empty() && self.done.iter().all(|(.., verdict)| *verdict != Verdict::Failed);
         let verdict = if all_well {
             "all is well"
         } else {
