@@ -1,6 +1,7 @@
 //! The project's own commands: `cargo xtask --help`.
 
 mod cargo;
+mod deploy_checks;
 mod docs;
 mod fuzz_api;
 mod proto;

@@ -9,7 +9,7 @@ use local_servers::{Durability, Endpoints, Given, Home, Kind, Servers};
 
 use crate::report::{Report, say};
 use crate::stop::Stop;
-use crate::{cargo, docs, fuzz_api, proto, sqlx};
+use crate::{cargo, deploy_checks, docs, fuzz_api, proto, sqlx};
 
 /// Tests take these for the servers to use.
 const VARIABLES: [(Kind, &str); 3] = [
@@ -67,6 +67,12 @@ async fn check_all(options: &Options, steps: &mut Steps, servers: &mut Option<Se
 
         steps.take("dependencies", deny(&root, &report)).await;
         steps.take_if("contracts", proto::check(&root, &report)).await;
+        steps
+            .take_if("containers", deploy_checks::containers(&root, &report))
+            .await;
+        steps
+            .take_if("manifests", deploy_checks::manifests(&root, &report))
+            .await;
     }
     let mut bin_dir = PathBuf::new();
     let built = async {
@@ -235,10 +241,14 @@ impl Steps {
         }
         let all_well =
             !self.done.is_empty() && self.done.iter().all(|(.., verdict)| *verdict != Verdict::Failed);
-        let verdict = if all_well {
-            "all is well"
-        } else {
-            "NOT all is well"
+        let skipped = self
+            .done
+            .iter()
+            .any(|(.., verdict)| matches!(verdict, Verdict::Skipped(_)));
+        let verdict = match (all_well, skipped) {
+            (true, false) => "all is well",
+            (true, true) => "all that was done is well; see what was SKIPPED",
+            (false, _) => "NOT all is well",
         };
         say(&format!(
             "{:<24} {:7.1} s   {verdict}",
