@@ -3,6 +3,7 @@
 
 mod accounts;
 mod bad_input;
+mod canaries;
 mod concerts;
 mod expiry;
 mod holds;
@@ -11,3 +12,4 @@ mod organisers;
 mod payments;
 mod purchase;
 mod seats;
+mod telemetry;

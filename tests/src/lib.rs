@@ -9,11 +9,13 @@
 )]
 
 mod answer;
+mod otlp;
 mod people;
 mod sale;
 mod world;
 
 pub use answer::Answer;
+pub use otlp::{Collector, SeenSpan};
 pub use people::{Buyer, Organiser, payment, text};
 pub use sale::{Sale, SaleOptions, plan_of};
 pub use world::{Server, Services, World, WorldOptions};

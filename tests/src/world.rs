@@ -64,6 +64,11 @@ impl Services {
         self.0.lock().await.resume_service(service).unwrap();
     }
 
+    /// All that a service has logged so far.
+    pub async fn logs(&self, service: &str) -> String {
+        self.0.lock().await.logs(service).unwrap()
+    }
+
     /// The private HTTP port of a service.
     pub async fn admin_url(&self, service: &str) -> String {
         self.0.lock().await.admin_url(service).unwrap()

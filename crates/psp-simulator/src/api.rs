@@ -70,7 +70,7 @@ async fn confirm(
 ) -> Result<Response, ErrorCode> {
     let scope = Scope::of(&headers, &uri)?;
     let reply = simulator.ledger.confirm(scope, parsed(body));
-    log("confirm", &reply);
+    log("confirm", &headers, &reply);
     simulator.deliver(reply, &scissors).await
 }
 
@@ -85,7 +85,7 @@ async fn cancel(
     let scope = Scope::of(&headers, &uri)?;
     let Path(payment_key) = payment_key.map_err(|_| ErrorCode::NotFoundPayment)?;
     let reply = simulator.ledger.cancel(scope, payment_key, parsed(body));
-    log("cancel", &reply);
+    log("cancel", &headers, &reply);
     simulator.deliver(reply, &scissors).await
 }
 
@@ -156,13 +156,14 @@ fn parsed<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, ErrorCode> {
         .map_err(|_| ErrorCode::InvalidRequest)
 }
 
-/// Tells what a request came to. Payment keys stay out of logs.
-fn log(request: &'static str, reply: &Reply) {
+/// Tells what a request came to, and of which trace it was. Payment keys stay out of logs.
+fn log(request: &'static str, headers: &HeaderMap, reply: &Reply) {
+    let traceparent = headers.get("traceparent").and_then(|value| value.to_str().ok());
     match reply.decision.answer() {
         Ok(payment) => {
             let order_id: &str = payment.order_id.as_ref();
-            tracing::info!(request, order_id, status = ?payment.status, "granted");
+            tracing::info!(request, order_id, status = ?payment.status, traceparent, "granted");
         }
-        Err(code) => tracing::info!(request, ?code, "refused"),
+        Err(code) => tracing::info!(request, ?code, traceparent, "refused"),
     }
 }
