@@ -95,6 +95,25 @@ async fn a_refresh_token_is_traded_once_and_ends_with_the_logout() {
 }
 
 #[tokio::test]
+async fn a_trade_whose_answer_was_lost_is_retried_and_an_old_token_ends_its_session() {
+    let world = World::shared().await;
+    let buyer = world.buyer().await;
+    let login = json!({ "email": buyer.email, "password": Buyer::PASSWORD });
+    let first = Answer::to(world.post("/v1/auth/login", &login)).await.expect(200);
+    let refresh = async |tokens: &Value| {
+        let token = json!({ "refreshToken": tokens["refreshToken"] });
+        Answer::to(world.post("/v1/auth/refresh", &token)).await
+    };
+    let lost = refresh(&first).await.expect(200);
+    let second = refresh(&first).await.expect(200);
+    assert_ne!(lost["refreshToken"], second["refreshToken"]);
+    let third = refresh(&second).await.expect(200);
+    // Whoever comes with the first one now is a thief, or was robbed.
+    refresh(&first).await.expect_problem(401, "invalid-refresh-token");
+    refresh(&third).await.expect_problem(401, "invalid-refresh-token");
+}
+
+#[tokio::test]
 async fn an_access_token_that_is_missing_or_forged_is_refused() {
     let world = World::shared().await;
     let buyer = world.buyer().await;

@@ -6,6 +6,7 @@ use test_support::{eventually, unique_name};
 use vocabulary::demo;
 
 use crate::answer::Answer;
+use crate::sale::Sale;
 use crate::world::World;
 
 /// Somebody who buys.
@@ -143,6 +144,12 @@ impl<'a> Buyer<'a> {
             &json!({ "scheduleId": schedule_id, "seatIds": seat_ids }),
         )
         .await
+    }
+
+    /// Holds the first seat that is free.
+    pub async fn hold_one(&self, sale: &Sale) -> Value {
+        let seats = self.available(&sale.schedule_id).await;
+        self.hold(&sale.schedule_id, &seats[..1]).await.expect(201)
     }
 
     /// One of this buyer's reservations.

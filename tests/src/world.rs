@@ -1,6 +1,7 @@
 //! A whole system: servers, services, and the way to it.
 
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
 use local_servers::{Durability, Endpoints, Home, Kind, PrivateServer, System, SystemOptions};
@@ -139,9 +140,14 @@ impl World {
         let home = Home::temporary().await.unwrap();
         let mut system = SystemOptions::new(home, bin_dir(), endpoints);
         system.database_prefix = format!("{name}_");
-        system.env = options
-            .env
+        // Everybody comes from one address here; a test of the limits sets its own.
+        let generous = [
+            ("SIGN_UPS_PER_ADDRESS", "1000000"),
+            ("LOGIN_FAILURES_PER_ADDRESS", "1000000"),
+        ];
+        system.env = generous
             .iter()
+            .chain(&options.env)
             .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
             .collect();
         system.env.push(("AMQP_NAME_PREFIX".to_owned(), name));
@@ -189,6 +195,20 @@ impl World {
     /// The seeded organiser, logged in.
     pub async fn organiser(&self) -> Organiser<'_> {
         Organiser::log_in(self).await
+    }
+
+    /// A new organiser, who was given the role by the operators' command; as a buyer, with the tokens of both.
+    pub async fn organiser_of_their_own(&self) -> Buyer<'_> {
+        let buyer = Buyer::sign_up(self).await;
+        let url = self.services.0.lock().await.database_url("auth").unwrap();
+        let granted = Command::new(bin_dir().join("auth"))
+            .args(["grant-role", "--role", "ORGANISER", "--email", &buyer.email])
+            .env_clear()
+            .env("DATABASE_URL", url.as_str())
+            .output()
+            .unwrap();
+        assert!(granted.status.success(), "{granted:?}");
+        Buyer::log_in(self, &buyer.email, Buyer::PASSWORD).await
     }
 
     /// A new buyer, signed up and logged in; without points.

@@ -87,3 +87,71 @@ CREATE TABLE signing_keys (
 
 -- One key signs at a time: of several replicas that start together one makes it.
 CREATE UNIQUE INDEX signing_keys_one_is_active ON signing_keys ((true)) WHERE retired_at IS NULL;
+
+-- Attempts to log in and to sign up, counted per key for all replicas together. A key is the SHA-256 of what it limits:
+-- an address, an account, or both together, whether there is such an account or not.
+CREATE TABLE attempts (
+    key     bytea       PRIMARY KEY,
+    -- When all that was taken of the allowance is given back; from then on the row says nothing and is deleted.
+    full_at timestamptz NOT NULL,
+
+    -- SHA-256; neither address nor account can be read here.
+    CONSTRAINT attempts_key_is_sha256 CHECK (octet_length(key) = 32)
+);
+
+-- Rows that say nothing any more are deleted in this order.
+CREATE INDEX attempts_by_end ON attempts (full_at);
+
+-- From where an account was logged in to: failures from elsewhere do not close it to these addresses.
+CREATE TABLE known_addresses (
+    -- Of account and address together, as in attempts.
+    key         bytea       PRIMARY KEY,
+    known_until timestamptz NOT NULL,
+
+    -- SHA-256; neither address nor account can be read here.
+    CONSTRAINT known_addresses_key_is_sha256 CHECK (octet_length(key) = 32)
+);
+
+-- Those that were not seen for long are forgotten in this order.
+CREATE INDEX known_addresses_by_end ON known_addresses (known_until);
+
+-- Every role beyond that of all accounts that was ever given or taken, by whatever statement.
+CREATE TABLE role_changes (
+    change_id  bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    user_id    uuid        NOT NULL REFERENCES users,
+    role       text        NOT NULL,
+    change     text        NOT NULL,
+    -- The database role that did it: no service lets a user do so.
+    changed_by text        NOT NULL DEFAULT session_user,
+    changed_at timestamptz NOT NULL DEFAULT frontrow_now(),
+
+    -- Only the changes that there are.
+    CONSTRAINT role_changes_change_is_known CHECK (change IN ('GRANTED', 'REVOKED'))
+);
+
+CREATE FUNCTION note_role_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        INSERT INTO role_changes (user_id, role, change) VALUES (NEW.user_id, NEW.role, 'GRANTED');
+    ELSE
+        INSERT INTO role_changes (user_id, role, change) VALUES (OLD.user_id, OLD.role, 'REVOKED');
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER user_roles_granted_are_noted AFTER INSERT ON user_roles
+    FOR EACH ROW WHEN (NEW.role <> 'BUYER') EXECUTE FUNCTION note_role_change();
+CREATE TRIGGER user_roles_revoked_are_noted AFTER DELETE ON user_roles
+    FOR EACH ROW WHEN (OLD.role <> 'BUYER') EXECUTE FUNCTION note_role_change();
+
+CREATE FUNCTION refuse_to_rewrite() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION '% is append-only', TG_TABLE_NAME
+        USING ERRCODE = 'restrict_violation', CONSTRAINT = TG_NAME, TABLE = TG_TABLE_NAME;
+END
+$$;
+
+-- What was noted is neither changed nor deleted.
+CREATE TRIGGER role_changes_are_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON role_changes
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_to_rewrite();

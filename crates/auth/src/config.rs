@@ -12,6 +12,7 @@ use service_kit::grpc::server::ServerConfig;
 use service_kit::telemetry::TelemetryConfig;
 
 use crate::app::Lifetimes;
+use crate::domain::{Allowance, AttemptLimits};
 use crate::secrets::HashLimits;
 
 /// The configuration of a serving process.
@@ -29,6 +30,8 @@ pub struct Config {
     pub queue: UpstreamConfig,
     /// How long tokens and sessions last.
     pub lifetimes: Lifetimes,
+    /// How often somebody may try to log in or sign up.
+    pub limits: AttemptLimits,
     /// Bounds of password hashing.
     pub hashing: HashLimits,
     /// Whether to make the demonstration's accounts.
@@ -66,6 +69,7 @@ impl Config {
                     "How long a refresh whose answer was lost may be retried with the same token.",
                 ),
             },
+            limits: read_limits(env),
             hashing: HashLimits {
                 concurrency: match env.number(
                     "HASH_CONCURRENCY",
@@ -96,5 +100,47 @@ impl Config {
             ),
             drain: env.seconds("DRAIN_SECONDS", 10, 0..=300, "How long a stop may take."),
         }
+    }
+}
+
+const TEN_MINUTES: Duration = Duration::from_secs(600);
+const AN_HOUR: Duration = Duration::from_secs(3_600);
+
+fn read_limits(env: &mut Environment) -> AttemptLimits {
+    let mut allowance = |name, default, window, meaning| Allowance {
+        burst: env.number(name, default, 1..=1_000_000, meaning),
+        window,
+    };
+    AttemptLimits {
+        log_ins_per_address: allowance(
+            "LOGIN_FAILURES_PER_ADDRESS",
+            100,
+            TEN_MINUTES,
+            "Failed logins from one address in ten minutes; an office or a carrier may be one address.",
+        ),
+        log_ins_per_account_and_address: allowance(
+            "LOGIN_FAILURES_PER_ACCOUNT_AND_ADDRESS",
+            10,
+            TEN_MINUTES,
+            "Failed logins to one account from one address in ten minutes.",
+        ),
+        log_ins_per_account: allowance(
+            "LOGIN_FAILURES_PER_ACCOUNT",
+            60,
+            TEN_MINUTES,
+            "Failed logins to one account in ten minutes from all addresses where it was never logged in to.",
+        ),
+        sign_ups_per_address: allowance(
+            "SIGN_UPS_PER_ADDRESS",
+            200,
+            AN_HOUR,
+            "Sign-ups from one address in an hour.",
+        ),
+        address_known: env.seconds(
+            "KNOWN_ADDRESS_SECONDS",
+            90 * 24 * 3_600,
+            60..=31_536_000,
+            "How long an address from which an account was logged in to is exempt from LOGIN_FAILURES_PER_ACCOUNT.",
+        ),
     }
 }

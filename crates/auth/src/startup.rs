@@ -14,7 +14,7 @@ use service_kit::telemetry::causes;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
-use crate::app::{self, Auth, FORGET_BATCH, RELOAD_EVERY};
+use crate::app::{self, Auth, FORGET_BATCH, RELOAD_EVERY, SWEEP_BATCH};
 use crate::config::Config;
 use crate::grpc::{QueueLines, Service};
 use crate::secrets::Passwords;
@@ -46,6 +46,7 @@ impl Application {
             passwords.clone(),
             lines,
             config.lifetimes,
+            config.limits,
         ));
 
         host.wait_for_database(pool);
@@ -54,6 +55,7 @@ impl Application {
             follow_signing_key(Arc::clone(&app), host.gate("signing-key"), host.stop()),
         );
         host.spawn("forget-sessions", forget_sessions(Arc::clone(&app), host.stop()));
+        host.spawn("sweep-attempts", sweep_attempts(Arc::clone(&app), host.stop()));
         if config.seed_demo {
             let (gate, stop) = (host.gate("seed"), host.stop());
             host.spawn("seed", async move {
@@ -117,6 +119,20 @@ async fn forget_sessions(app: Arc<Auth<QueueLines>>, stop: CancellationToken) ->
             Ok(_) => FORGET_EVERY,
             Err(error) => {
                 tracing::warn!(error = causes(&error), "could not forget lapsed sessions yet");
+                FORGET_EVERY
+            }
+        }
+    })
+    .await
+}
+
+async fn sweep_attempts(app: Arc<Auth<QueueLines>>, stop: CancellationToken) -> anyhow::Result<()> {
+    repeat(stop, || async {
+        match app.sweep_attempts().await {
+            Ok(swept) if swept >= u64::from(SWEEP_BATCH) => Duration::ZERO,
+            Ok(_) => FORGET_EVERY,
+            Err(error) => {
+                tracing::warn!(error = causes(&error), "could not sweep attempts yet");
                 FORGET_EVERY
             }
         }

@@ -13,6 +13,8 @@ use service_kit::grpc::client::UpstreamConfig;
 use service_kit::telemetry::TelemetryConfig;
 use url::Url;
 
+use crate::client_address::{Networks, ProxyHeader, TrustedProxies};
+
 /// A payment answers after 8 s at the latest; the call must outlast it.
 const PAYMENT_DEADLINE: Duration = Duration::from_secs(10);
 /// Importing a plan of 100,000 seats and putting it on sale takes longer than an ordinary call.
@@ -50,6 +52,8 @@ pub struct HttpConfig {
     pub slow_request_timeout: Duration,
     /// Origins whose pages may call the API.
     pub cors_origins: CorsOrigins,
+    /// Who says which address a request comes from.
+    pub trusted_proxies: TrustedProxies,
 }
 
 /// The services behind the gateway.
@@ -131,6 +135,20 @@ impl HttpConfig {
                 "none, *, or origins with commas between",
                 "Pages of these origins may call the API.",
             ),
+            trusted_proxies: TrustedProxies {
+                networks: env.choice(
+                    "TRUSTED_PROXIES",
+                    Networks::default(),
+                    "none, or networks like 10.0.0.0/8 with commas between",
+                    "Proxies in these networks are believed when they say which address a request comes from.",
+                ),
+                header: env.choice(
+                    "PROXY_HEADER",
+                    ProxyHeader::default(),
+                    "x-forwarded-for | forwarded",
+                    "The header that the trusted proxies append that address to; no other is read.",
+                ),
+            },
         }
     }
 }

@@ -39,6 +39,7 @@ impl Application {
             clients,
             probes,
             readiness: host.readiness(),
+            trusted_proxies: config.http.trusted_proxies.clone(),
         });
 
         let (keys, gate, stop) = (Arc::clone(&app), host.gate("signing-keys"), host.stop());
@@ -58,7 +59,7 @@ impl Application {
                 tracing::debug!(%error, "TCP_NODELAY");
             }
         });
-        let router = routes::router(app, config.http);
+        let router = routes::router(app, config.http).into_make_service_with_connect_info::<SocketAddr>();
         let server = axum::serve(listener, router).with_graceful_shutdown(host.stop().cancelled_owned());
         host.spawn("http", async move { server.await.context("the HTTP server") });
         Ok(Self { host, http_addr })

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use queue_token::QueueTokens;
 use service_kit::health::Readiness;
 
+use crate::client_address::TrustedProxies;
 use crate::keys::AccessTokens;
 use crate::layouts::Layouts;
 use crate::rooms::Rooms;
@@ -20,5 +21,6 @@ pub(crate) struct Gateway {
     pub queue_tokens: QueueTokens,
     pub rooms: Rooms,
     pub layouts: Layouts,
+    pub trusted_proxies: TrustedProxies,
     pub readiness: Readiness,
 }

@@ -5,7 +5,7 @@ use service_kit::problem::FieldError;
 use vocabulary::ConcertId;
 
 use super::{AppError, Auth, Lines, Tokens};
-use crate::domain::{Email, EndReason, NewPassword, SessionId, User};
+use crate::domain::{Email, EndReason, NewPassword, Origin, SessionId, User};
 use crate::secrets::RefreshToken;
 use crate::store::Account;
 
@@ -18,6 +18,8 @@ pub struct LogIn {
     pub password: SecretString,
     /// Whose line to join.
     pub concert_id: Option<ConcertId>,
+    /// Where it is asked from.
+    pub origin: Origin,
 }
 
 /// A session that was begun.
@@ -37,19 +39,23 @@ impl<L: Lines> Auth<L> {
     ///
     /// # Errors
     /// [`AppError::InvalidCredentials`] alike for a wrong password and for an address without an account, after the
-    /// same work.
+    /// same work. [`AppError::TooManyAttempts`] alike too, and before that work.
     pub async fn log_in(&self, asked: LogIn) -> Result<LoggedIn<L::Ticket>, AppError> {
         let LogIn {
             email,
             password,
             concert_id,
+            origin,
         } = asked;
         require(&email, &password)?;
+        let attempt = self.attempt_log_in(&email, origin).await?;
         let user = self.authenticate(&email, password).await.inspect_err(|error| {
             if matches!(error, AppError::InvalidCredentials) {
                 count("invalid-credentials");
             }
         })?;
+
+        self.log_in_succeeded(attempt, &email, origin).await;
 
         let session_id = SessionId::new();
         let refresh_token = RefreshToken::generate()?;

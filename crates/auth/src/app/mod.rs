@@ -1,5 +1,6 @@
 //! The use cases, one file each. They see neither the transport nor SQL.
 
+mod attempts;
 mod demo;
 mod log_in;
 mod log_out;
@@ -19,6 +20,7 @@ use service_kit::problem::{FieldError, Problem};
 use time::OffsetDateTime;
 use vocabulary::{ConcertId, Role, UserId};
 
+pub use attempts::SWEEP_BATCH;
 pub use demo::seed_demo;
 pub use log_in::{LogIn, LoggedIn};
 pub use roles::{RoleError, grant_role, revoke_role};
@@ -26,7 +28,7 @@ pub use sessions::FORGET_BATCH;
 pub use sign_up::SignUp;
 pub use signing_keys::{RELOAD_EVERY, rotate_signing_key};
 
-use crate::domain::SessionId;
+use crate::domain::{AttemptLimits, SessionId};
 use crate::secrets::{Claims, KeyError, PasswordError, Passwords, RefreshToken, SigningKey};
 use crate::store::{Store, StoreError};
 
@@ -74,6 +76,9 @@ pub enum AppError {
     /// There is no such account, or its password is another.
     #[error("e-mail or password is wrong")]
     InvalidCredentials,
+    /// Too many attempts; come again after this time.
+    #[error("too many attempts")]
+    TooManyAttempts(Duration),
     /// The refresh token is unknown, was used before, or its session is over.
     #[error("the refresh token is not valid")]
     InvalidRefreshToken,
@@ -107,18 +112,26 @@ pub struct Auth<L> {
     passwords: Passwords,
     lines: L,
     lifetimes: Lifetimes,
+    limits: AttemptLimits,
     signing_key: ArcSwapOption<SigningKey>,
 }
 
 impl<L: Lines> Auth<L> {
     /// Over these stores and lines.
     #[must_use]
-    pub fn new(store: Store, passwords: Passwords, lines: L, lifetimes: Lifetimes) -> Self {
+    pub fn new(
+        store: Store,
+        passwords: Passwords,
+        lines: L,
+        lifetimes: Lifetimes,
+        limits: AttemptLimits,
+    ) -> Self {
         Self {
             store,
             passwords,
             lines,
             lifetimes,
+            limits,
             signing_key: ArcSwapOption::empty(),
         }
     }

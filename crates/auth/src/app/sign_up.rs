@@ -4,7 +4,7 @@ use secrecy::SecretString;
 use vocabulary::{Role, UserId};
 
 use super::{AppError, Auth, FieldErrors, Lines};
-use crate::domain::{Email, NewPassword, PersonName, User};
+use crate::domain::{Email, NewPassword, Origin, PersonName, User};
 use crate::store::NewAccount;
 
 /// An account that somebody asks for.
@@ -16,13 +16,15 @@ pub struct SignUp {
     pub password: SecretString,
     /// As it was typed.
     pub name: String,
+    /// Where it is asked from.
+    pub origin: Origin,
 }
 
 impl<L: Lines> Auth<L> {
     /// Makes an account with the role [`Role::Buyer`].
     ///
     /// # Errors
-    /// A field breaks its rule, or the address has an account ([`crate::store::StoreError::EmailTaken`]).
+    /// A field breaks its rule, too many asked from there, or the address has an account ([`crate::store::StoreError::EmailTaken`]).
     pub async fn sign_up(&self, asked: SignUp) -> Result<User, AppError> {
         let mut errors = FieldErrors::default();
         let email = errors.check("email", Email::parse(&asked.email));
@@ -31,6 +33,7 @@ impl<L: Lines> Auth<L> {
         let (Some(email), Some(password), Some(name)) = (email, password, name) else {
             return Err(AppError::Fields(errors.0));
         };
+        self.attempt_sign_up(asked.origin).await?;
 
         let account = NewAccount {
             user_id: UserId::new(),

@@ -1,7 +1,9 @@
 //! Accounts and sessions: what is a valid account, and what becomes of a session. Nothing here waits or stores.
 
 mod account;
+mod attempts;
 mod session;
 
 pub use account::{Email, InvalidEmail, InvalidName, InvalidPassword, NewPassword, PersonName, User};
+pub use attempts::{Allowance, AttemptKey, AttemptLimits, Origin};
 pub use session::{EndReason, Event, RETRIES_PER_TRADE, Refused, SessionId, SessionState, Step, decide};

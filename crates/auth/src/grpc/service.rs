@@ -14,7 +14,7 @@ use tonic::{Request, Response, Status};
 use vocabulary::ProblemCode;
 
 use crate::app::{AppError, Auth, Lines, LogIn, SignUp, Tokens};
-use crate::domain::User;
+use crate::domain::{Origin, User};
 use crate::secrets::RefreshToken;
 
 /// The use cases behind the contract.
@@ -38,11 +38,13 @@ impl<L: Lines<Ticket = queue::Ticket>> AuthService for Service<L> {
             email,
             password,
             name,
+            client_address,
         } = request.into_inner();
         let asked = SignUp {
             email,
             password: SecretString::from(password),
             name,
+            origin: Origin::read(&client_address),
         };
         let user = self.app.sign_up(asked).await.map_err(Problem::from)?;
         Ok(Response::new(SignUpResponse {
@@ -55,11 +57,13 @@ impl<L: Lines<Ticket = queue::Ticket>> AuthService for Service<L> {
             email,
             password,
             concert_id,
+            client_address,
         } = request.into_inner();
         let asked = LogIn {
             email,
             password: SecretString::from(password),
             concert_id: contracts::optional_id("concertId", concert_id.as_deref().unwrap_or_default())?,
+            origin: Origin::read(&client_address),
         };
         let logged_in = self.app.log_in(asked).await.map_err(Problem::from)?;
         Ok(Response::new(LogInResponse {

@@ -1,5 +1,6 @@
 //! The only SQL. Every change of a row that others may change too is one guarded statement.
 
+mod attempts;
 mod sessions;
 mod signing_keys;
 mod users;
@@ -10,6 +11,7 @@ use service_kit::database::{Failure, classify};
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;
 
+pub use attempts::{Attempted, Take};
 pub use sessions::HeldSession;
 pub use users::{Account, NewAccount};
 

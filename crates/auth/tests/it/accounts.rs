@@ -14,6 +14,7 @@ async fn a_new_account_is_a_buyer_with_its_address_in_lower_case() {
         email: " Kim@Example.COM ".to_owned(),
         password: PASSWORD.to_owned(),
         name: " 김민수 ".to_owned(),
+        client_address: "192.0.2.1".to_owned(),
     };
     let user = system
         .client()
@@ -55,6 +56,7 @@ async fn every_wrong_field_is_named_with_its_rule() {
         email: "kim".to_owned(),
         password: "short".to_owned(),
         name: "\u{7}".to_owned(),
+        client_address: "192.0.2.1".to_owned(),
     };
     let problem = Problem::from(system.client().sign_up(request).await.unwrap_err());
     let fields: Vec<_> = problem.fields.iter().map(|error| error.field.as_str()).collect();

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use auth::app::{AppError, Auth, Lifetimes, Lines, LogIn, SignUp};
+use auth::domain::{Allowance, AttemptLimits, Origin};
 use auth::secrets::{HashLimits, Passwords};
 use auth::store::{MIGRATOR, Store};
 use service_kit::problem::Problem;
@@ -88,16 +89,30 @@ async fn a_wrong_password_and_an_unknown_address_cost_one_verification_each() {
         session: Duration::from_secs(3_600),
         refresh_grace: Duration::from_secs(10),
     };
+    let plenty = Allowance {
+        burst: 100,
+        window: Duration::from_secs(60),
+    };
+    let limits = AttemptLimits {
+        log_ins_per_address: plenty,
+        log_ins_per_account_and_address: plenty,
+        log_ins_per_account: plenty,
+        sign_ups_per_address: plenty,
+        address_known: Duration::from_secs(60),
+    };
+    let origin = Origin::read("192.0.2.1");
     let auth = Auth::new(
         Store::new(database.pool().clone()),
         passwords.clone(),
         NoLines,
         lifetimes,
+        limits,
     );
     let account = SignUp {
         email: "kim@example.com".to_owned(),
         password: PASSWORD.into(),
         name: "Kim".to_owned(),
+        origin,
     };
     auth.sign_up(account).await.unwrap();
 
@@ -110,6 +125,7 @@ async fn a_wrong_password_and_an_unknown_address_cost_one_verification_each() {
             email: email.to_owned(),
             password: password.into(),
             concert_id: None,
+            origin,
         };
         let refused = auth.log_in(asked).await.unwrap_err();
         assert!(matches!(refused, AppError::InvalidCredentials), "{refused}");
@@ -191,7 +207,12 @@ async fn a_logout_ends_the_session_and_may_be_repeated() {
 
 #[tokio::test]
 async fn more_passwords_than_the_queue_holds_are_refused_at_once() {
-    let system = System::start_with([("HASH_CONCURRENCY", "1"), ("HASH_QUEUE", "0")]).await;
+    let system = System::start_with([
+        ("HASH_CONCURRENCY", "1"),
+        ("HASH_QUEUE", "0"),
+        ("LOGIN_FAILURES_PER_ACCOUNT_AND_ADDRESS", "100"),
+    ])
+    .await;
     let logins = (0..16).map(|_| system.log_in("kim@example.com", PASSWORD));
     let answers = futures::future::join_all(logins).await;
     let codes: Vec<_> = answers.into_iter().map(|answer| answer.unwrap_err()).collect();

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 
 mod accounts;
+mod attempts;
 mod logging_in;
 mod operating;
 mod refreshing;

@@ -152,8 +152,40 @@ async fn a_service_whose_database_is_away_says_so_at_once() {
         email: "kim@example.com".to_owned(),
         password: PASSWORD.to_owned(),
         concert_id: None,
+        client_address: String::new(),
     };
     let problem = Problem::from(replica.client.clone().log_in(request).await.unwrap_err());
     assert_eq!(problem.code, ProblemCode::Unavailable);
     assert!(problem.retry_after.is_some());
+}
+
+#[tokio::test]
+async fn every_role_given_or_taken_is_noted_for_good() {
+    let system = System::start().await;
+    let user = system.sign_up("kim@example.com").await.unwrap();
+    let of_kim = ["--email", "kim@example.com", "--role", "ORGANISER"];
+    for command in ["grant-role", "grant-role", "revoke-role", "revoke-role"] {
+        let done = auth(&system.database, &[&[command], &of_kim[..]].concat());
+        assert!(done.status.success(), "{done:?}");
+    }
+    let noted: Vec<(String, String, String)> = sqlx::query_as(
+        "SELECT user_id::text, role, change FROM role_changes WHERE changed_by = session_user ORDER BY change_id",
+    )
+    .fetch_all(system.database.pool())
+    .await
+    .unwrap();
+    let expected = |change: &str| (user.user_id.clone(), "ORGANISER".to_owned(), change.to_owned());
+    assert_eq!(noted, [expected("GRANTED"), expected("REVOKED")]);
+    for statement in [
+        "UPDATE role_changes SET role = 'BUYER'",
+        "DELETE FROM role_changes",
+        "TRUNCATE role_changes",
+    ] {
+        let refused = sqlx::query(statement)
+            .execute(system.database.pool())
+            .await
+            .unwrap_err();
+        let constraint = refused.as_database_error().and_then(|error| error.constraint());
+        assert_eq!(constraint, Some("role_changes_are_append_only"), "{statement}");
+    }
 }

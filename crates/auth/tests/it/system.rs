@@ -66,6 +66,7 @@ impl System {
             email: email.to_owned(),
             password: PASSWORD.to_owned(),
             name: "Kim Minsu".to_owned(),
+            client_address: "192.0.2.1".to_owned(),
         };
         let answer = self.client().sign_up(request).await?;
         Ok(answer.into_inner().user.unwrap())
@@ -85,6 +86,22 @@ impl System {
             email: email.to_owned(),
             password: password.to_owned(),
             concert_id,
+            client_address: "192.0.2.1".to_owned(),
+        };
+        Ok(self.client().log_in(request).await?.into_inner())
+    }
+
+    pub(crate) async fn log_in_from(
+        &self,
+        client_address: &str,
+        email: &str,
+        password: &str,
+    ) -> Result<LogInResponse, Problem> {
+        let request = LogInRequest {
+            email: email.to_owned(),
+            password: password.to_owned(),
+            concert_id: None,
+            client_address: client_address.to_owned(),
         };
         Ok(self.client().log_in(request).await?.into_inner())
     }
@@ -135,8 +152,9 @@ impl Replica {
             ("ADMIN_ADDR", "127.0.0.1:0"),
             ("DATABASE_URL", database_url),
             ("QUEUE_URL", queue_url),
-            // A slow machine is no reason to refuse a password here.
+            // A slow machine is no reason to refuse anybody here.
             ("HASH_WAIT_MS", "30000"),
+            ("DATABASE_ACQUIRE_TIMEOUT_MS", "10000"),
         ]);
         values.extend(environment(env));
         let application = Application::build(load_from(values, Config::read).unwrap())

@@ -14,6 +14,7 @@ use utoipa_axum::routes;
 use vocabulary::{ConcertId, ProblemCode as P};
 
 use super::queue::Ticket;
+use crate::client_address::ClientAddress;
 use crate::extract::{Body, Rules};
 use crate::openapi::{BODY, problems};
 use crate::problem::ApiProblem;
@@ -79,12 +80,14 @@ problems!(SignUpProblems: BODY, &[P::EmailTaken, P::TooManyRequests]);
 )]
 async fn sign_up(
     State(app): State<App>,
+    ClientAddress(client): ClientAddress,
     Body(request): Body<SignUp>,
 ) -> Result<impl IntoResponse, ApiProblem> {
     let request = SignUpRequest {
         email: request.email,
         password: request.password,
         name: request.name,
+        client_address: client.to_string(),
     };
     let answer = app.clients.auth.clone().sign_up(request).await?.into_inner();
     let user = User::try_from(wire::required("SignUpResponse.user", answer.user)?)?;
@@ -145,11 +148,16 @@ problems!(LogInProblems: BODY, &[P::InvalidCredentials, P::NotFound, P::RoomClos
     post, path = "/v1/auth/login", tag = "auth", request_body = LogIn,
     responses((status = 200, body = Session, description = "The session's tokens."), LogInProblems)
 )]
-async fn log_in(State(app): State<App>, Body(request): Body<LogIn>) -> Result<Json<Session>, ApiProblem> {
+async fn log_in(
+    State(app): State<App>,
+    ClientAddress(client): ClientAddress,
+    Body(request): Body<LogIn>,
+) -> Result<Json<Session>, ApiProblem> {
     let request = LogInRequest {
         email: request.email,
         password: request.password,
         concert_id: request.concert_id.map(|id| id.to_string()),
+        client_address: client.to_string(),
     };
     let answer = app.clients.auth.clone().log_in(request).await?.into_inner();
     Ok(Json(Session {
