@@ -68,7 +68,7 @@ pub(crate) async fn renew(only_check: bool, report: &Report) -> Result<()> {
     let compiler = root.join(".frontrow/xtask-as-compiler");
     fs::create_dir_all(root.join(".frontrow")).context("cannot make .frontrow/")?;
     let _ = fs::remove_file(&compiler);
-// Not by its path: a build in the meantime has put another file there.
+    // Not by its path: a build in the meantime has put another file there.
     fs::copy("/proc/self/exe", &compiler).context("cannot copy this program")?;
 
     let mut command = cargo::cargo(&root);
