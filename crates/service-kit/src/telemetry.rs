@@ -265,3 +265,60 @@ impl Extractor for HeadersRef<'_> {
         self.0.keys().map(HeaderName::as_str).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use opentelemetry_sdk::error::OTelSdkResult;
+    use opentelemetry_sdk::trace::{SpanData, SpanExporter};
+
+    use super::*;
+
+    #[derive(Debug, Clone, Default)]
+    struct Exported(Arc<Mutex<Vec<SpanData>>>);
+
+    impl SpanExporter for Exported {
+        async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+            self.0.lock().unwrap().extend(batch);
+            Ok(())
+        }
+    }
+
+    fn carrying(trace_id: &str) -> HeaderMap {
+        let value = HeaderValue::try_from(format!("00-{trace_id}-00f067aa0ba902b7-01")).unwrap();
+        HeaderMap::from_iter([(HeaderName::from_static("traceparent"), value)])
+    }
+
+    #[test]
+    fn a_span_continues_one_trace_and_is_linked_to_another() {
+        const CONTINUED: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+        const LINKED: &str = "0af7651916cd43dd8448eb211c80319c";
+        opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
+        let exported = Exported::default();
+        let provider = SdkTracerProvider::builder()
+            .with_simple_exporter(exported.clone())
+            .build();
+        let subscriber = tracing_subscriber::registry().with(span_layer(&provider).unwrap());
+        tracing::subscriber::with_default(subscriber, || {
+            let span = tracing::info_span!("expire due");
+            continue_trace(&span, &carrying(CONTINUED));
+            link_trace(&span, &carrying(LINKED));
+            // A message of nobody's trace.
+            link_trace(&span, &HeaderMap::new());
+            assert_eq!(trace_id(&span).as_deref(), Some(CONTINUED));
+        });
+        let spans = exported.0.lock().unwrap();
+        let [span] = spans.as_slice() else {
+            panic!("{spans:?}");
+        };
+        assert_eq!(span.span_context.trace_id().to_string(), CONTINUED);
+        assert_eq!(span.parent_span_id.to_string(), "00f067aa0ba902b7");
+        let linked: Vec<_> = span
+            .links
+            .iter()
+            .map(|link| link.span_context.trace_id().to_string())
+            .collect();
+        assert_eq!(linked, [LINKED]);
+    }
+}
