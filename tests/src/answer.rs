@@ -4,6 +4,8 @@ use reqwest::header::HeaderMap;
 use reqwest::{RequestBuilder, StatusCode};
 use serde_json::Value;
 
+use crate::document;
+
 /// One HTTP answer, read whole.
 #[derive(Debug, Clone)]
 pub struct Answer {
@@ -16,20 +18,54 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Sends a request and reads its answer.
+    /// Sends a request and reads its answer, which must be one that the API's document describes.
     pub async fn to(request: RequestBuilder) -> Self {
-        let response = request.send().await.unwrap();
+        Self::attempt(request).await.unwrap()
+    }
+
+    /// Sends a request to whoever may be gone before it is answered.
+    ///
+    /// # Errors
+    /// Nobody is there, or the connection broke.
+    pub async fn attempt(request: RequestBuilder) -> reqwest::Result<Self> {
+        let (client, request) = request.build_split();
+        let request = request?;
+        let (method, path) = (request.method().clone(), request.url().path().to_owned());
+        let response = client.execute(request).await?;
         let (status, headers) = (response.status(), response.headers().clone());
-        let text = response.text().await.unwrap();
+        let text = response.text().await?;
         let body = if text.is_empty() {
             Value::Null
         } else {
             serde_json::from_str(&text).unwrap_or(Value::String(text))
         };
-        Self {
+        let answer = Self {
             status: status.as_u16(),
             headers,
             body,
+        };
+        document::check(&method, &path, &answer);
+        Ok(answer)
+    }
+
+    /// It says yes.
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// The request came to nothing because something is away: the same again may go well.
+    pub fn is_temporary(&self) -> bool {
+        matches!(self.status, 503 | 504)
+    }
+
+    /// What a caller may be told while something is away: an answer that is right, a 503 that says when to come again,
+    /// or a 504; and that a card was declined, which is a 500 by contract.
+    pub fn is_plain(&self) -> bool {
+        match self.status {
+            ..500 | 504 => true,
+            503 => self.header("retry-after").is_some(),
+            500 => self.text("code") == "payment-failed",
+            _ => false,
         }
     }
 

@@ -9,12 +9,15 @@
 )]
 
 mod answer;
+mod crowd;
+pub mod invariants;
 mod otlp;
 mod people;
 mod sale;
 mod world;
 
 pub use answer::Answer;
+pub use crowd::{Crowd, Tries};
 pub use otlp::{Collector, SeenSpan};
 pub use people::{Buyer, Organiser, payment, text};
 pub use sale::{Sale, SaleOptions, plan_of};

@@ -24,6 +24,8 @@ pub struct WorldOptions {
     pub env: Vec<(&'static str, &'static str)>,
     /// A RabbitMQ of its own, to be stopped.
     pub own_rabbitmq: bool,
+    /// A Postgres of its own, to be stopped.
+    pub own_postgres: bool,
     /// The seeded concerts, which most tests do without.
     pub seed_concerts: bool,
 }
@@ -37,6 +39,11 @@ pub struct World {
     pub redis: Server,
     /// RabbitMQ, where this world has one of its own.
     pub rabbitmq: Option<Server>,
+    /// Postgres, where this world has one of its own.
+    pub postgres: Option<Server>,
+    /// First part of the names of its queues.
+    pub amqp_prefix: String,
+    client: reqwest::Client,
     base_url: String,
 }
 
@@ -70,6 +77,11 @@ impl Services {
         self.0.lock().await.logs(service).unwrap()
     }
 
+    /// Where a service answers gRPC.
+    pub async fn grpc_url(&self, service: &str) -> String {
+        self.0.lock().await.grpc_url(service).unwrap()
+    }
+
     /// The private HTTP port of a service.
     pub async fn admin_url(&self, service: &str) -> String {
         self.0.lock().await.admin_url(service).unwrap()
@@ -88,7 +100,8 @@ impl Server {
         ))
     }
 
-    async fn url(&self) -> Url {
+    /// How to reach it with all rights.
+    pub async fn url(&self) -> Url {
         self.0.lock().await.url()
     }
 
@@ -100,6 +113,26 @@ impl Server {
     /// Starts it again with the data it had.
     pub async fn start(&self) {
         self.0.lock().await.start().await.unwrap();
+    }
+
+    /// Starts it again without the data it had.
+    pub async fn start_empty(&self) {
+        self.0.lock().await.start_empty().await.unwrap();
+    }
+
+    /// SIGKILL.
+    pub async fn kill(&self) {
+        self.0.lock().await.kill().await;
+    }
+
+    /// It is there and does not answer.
+    pub async fn pause(&self) {
+        self.0.lock().await.pause();
+    }
+
+    /// It answers again.
+    pub async fn resume(&self) {
+        self.0.lock().await.resume();
     }
 }
 
@@ -121,17 +154,21 @@ impl World {
     /// A world of one's own.
     pub async fn start(options: WorldOptions) -> Self {
         let redis = Server::launch(Kind::Redis).await;
-        let rabbitmq = if options.own_rabbitmq {
-            Some(Server::launch(Kind::RabbitMq).await)
-        } else {
-            None
+        let own = async |wanted, kind| match wanted {
+            true => Some(Server::launch(kind).await),
+            false => None,
         };
+        let rabbitmq = own(options.own_rabbitmq, Kind::RabbitMq).await;
+        let postgres = own(options.own_postgres, Kind::Postgres).await;
         let amqp = match &rabbitmq {
             Some(server) => server.url().await,
             None => amqp_url().await.parse().unwrap(),
         };
         let endpoints = Endpoints {
-            postgres: postgres_url().await,
+            postgres: match &postgres {
+                Some(server) => server.url().await,
+                None => postgres_url().await,
+            },
             redis: redis.url().await,
             amqp,
         };
@@ -150,7 +187,7 @@ impl World {
             .chain(&options.env)
             .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
             .collect();
-        system.env.push(("AMQP_NAME_PREFIX".to_owned(), name));
+        system.env.push(("AMQP_NAME_PREFIX".to_owned(), name.clone()));
         // Several systems share two cores and one Postgres.
         system
             .env
@@ -164,22 +201,26 @@ impl World {
             .await
             .unwrap_or_else(|error| panic!("{error}"));
         let base_url = system.base_url();
+        // No connection is kept: each test has its own runtime, and a connection dies with the one it was made in.
+        let client = reqwest::Client::builder()
+            .timeout(CLIENT_TIMEOUT)
+            .pool_max_idle_per_host(0)
+            .build()
+            .unwrap();
         Self {
             services: Services(Mutex::new(system)),
             redis,
             rabbitmq,
+            postgres,
+            amqp_prefix: name,
+            client,
             base_url,
         }
     }
 
     /// A request to the public API.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        // A client of its own: each test has its own runtime, and a pooled connection dies with the one it was made in.
-        let client = reqwest::Client::builder()
-            .timeout(CLIENT_TIMEOUT)
-            .build()
-            .unwrap();
-        client.request(method, format!("{}{path}", self.base_url))
+        self.client.request(method, format!("{}{path}", self.base_url))
     }
 
     /// A GET of the public API.
@@ -238,7 +279,7 @@ impl World {
 }
 
 /// Where cargo put the services: beside this test.
-fn bin_dir() -> PathBuf {
+pub(crate) fn bin_dir() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let dir = test.ancestors().nth(2).unwrap().to_path_buf();
     assert!(

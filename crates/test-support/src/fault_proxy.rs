@@ -32,7 +32,7 @@ enum Passage {
 
 #[derive(Debug)]
 struct Wire {
-    target: SocketAddr,
+    target: Mutex<SocketAddr>,
     connections: Mutex<JoinSet<()>>,
 }
 
@@ -44,7 +44,7 @@ impl FaultProxy {
             addr: listener.local_addr().unwrap(),
             passage: watch::Sender::new(Passage::Open),
             wire: Arc::new(Wire {
-                target,
+                target: Mutex::new(target),
                 connections: Mutex::default(),
             }),
             acceptor: None,
@@ -57,6 +57,11 @@ impl FaultProxy {
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// New connections are forwarded to another target: for one whose address is chosen after the proxy's.
+    pub fn aim(&self, target: SocketAddr) {
+        *self.wire.target.lock().unwrap() = target;
     }
 
     /// All is well again.
@@ -98,7 +103,8 @@ impl FaultProxy {
         let (wire, passage) = (Arc::clone(&self.wire), self.passage.subscribe());
         self.acceptor = Some(tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
-                let carried = carry(near, wire.target, passage.clone());
+                let target = *wire.target.lock().unwrap();
+                let carried = carry(near, target, passage.clone());
                 let mut connections = wire.connections.lock().unwrap();
                 while connections.try_join_next().is_some() {}
                 connections.spawn(carried);

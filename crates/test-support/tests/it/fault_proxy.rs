@@ -117,7 +117,7 @@ async fn a_delay_holds_each_direction_up() {
 }
 
 #[tokio::test]
-async fn a_target_that_is_away_closes_the_connection() {
+async fn a_target_that_is_away_closes_the_connection_and_another_may_be_aimed_at() {
     let nobody = TcpListener::bind("127.0.0.1:0")
         .await
         .unwrap()
@@ -131,4 +131,8 @@ async fn a_target_that_is_away_closes_the_connection() {
             .unwrap()
             .is_err()
     );
+
+    proxy.aim(echo().await);
+    let mut stream = TcpStream::connect(proxy.addr()).await.unwrap();
+    says_back(&mut stream, b"there").await.unwrap();
 }

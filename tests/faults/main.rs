@@ -1,0 +1,30 @@
+//! The promises while something is broken: each test is named after the promises and the fault, and has a control that
+//! shows that the fault really happened.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod freeze;
+mod invariants;
+mod kill;
+mod network;
+mod postgres;
+mod rabbitmq;
+mod redis;
+mod watch;
+
+use std::time::Duration;
+
+/// Calls may take so long while a store is away.
+const QUICK: Duration = Duration::from_millis(2_500);
+
+/// A hall that no crowd here empties.
+fn large(capacity: u32) -> end_to_end::SaleOptions {
+    end_to_end::SaleOptions {
+        capacity,
+        seats: (20, 60),
+        ..end_to_end::SaleOptions::default()
+    }
+}
+
+async fn pause_ms(ms: u64) {
+    tokio::time::sleep(Duration::from_millis(ms)).await;
+}
