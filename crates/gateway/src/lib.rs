@@ -5,6 +5,7 @@
 
 pub mod client_address;
 pub mod config;
+pub mod errors_page;
 pub mod openapi;
 pub mod startup;
 

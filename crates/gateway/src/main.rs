@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use gateway::config::Config;
-use gateway::openapi;
 use gateway::startup::Application;
+use gateway::{errors_page, openapi};
 use service_kit::{admin, cli, config, tasks, telemetry};
 
 #[global_allocator]
@@ -23,6 +23,8 @@ enum Command {
     Config,
     /// Print the OpenAPI document.
     Openapi,
+    /// Print the reference of problem codes.
+    Errors,
 }
 
 #[tokio::main]
@@ -47,6 +49,10 @@ async fn run(command: Command) -> anyhow::Result<()> {
         }
         Command::Openapi => {
             println!("{}", serde_json::to_string_pretty(&openapi::document())?);
+            Ok(())
+        }
+        Command::Errors => {
+            print!("{}", errors_page::page()?);
             Ok(())
         }
     }

@@ -1,4 +1,5 @@
-//! `cargo xtask docs`: docs/configuration.md, from what each program says about its own keys.
+//! `cargo xtask docs`: the pages that are written from what the programs say: docs/configuration.md from each program's
+//! own keys, docs/errors.md from the gateway's problem codes.
 
 use std::fmt::Write;
 use std::fs;
@@ -6,17 +7,18 @@ use std::path::Path;
 use std::process::{ExitCode, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
-use local_servers::topology::{Role, SERVICES, Service};
+use local_servers::topology::{GATEWAY, Role, SERVICES, Service};
 use tokio::process::Command;
 
 use crate::cargo;
 use crate::report::say;
 
-const PAGE: &str = "docs/configuration.md";
+const CONFIGURATION: &str = "docs/configuration.md";
+const ERRORS: &str = "docs/errors.md";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Fail when the page is not what the programs say, instead of writing it.
+    /// Fail when a page is not what the programs say, instead of writing it.
     #[arg(long)]
     check: bool,
 }
@@ -26,40 +28,50 @@ pub(crate) async fn run(options: Options) -> Result<ExitCode> {
     let bin_dir = cargo::build(&root, false).await?;
     if options.check {
         check(&root, &bin_dir).await?;
-        say(&format!("{PAGE} is what the programs say"));
+        say(&format!("{CONFIGURATION} and {ERRORS} are what the programs say"));
     } else {
-        let page = root.join(PAGE);
         fs::create_dir_all(root.join("docs")).context("cannot make docs/")?;
-        fs::write(&page, page_text(&bin_dir).await?)
-            .with_context(|| format!("cannot write {}", page.display()))?;
-        say(&format!("wrote {PAGE}"));
+        for (page, text) in pages(&bin_dir).await? {
+            fs::write(root.join(page), text).with_context(|| format!("cannot write {page}"))?;
+            say(&format!("wrote {page}"));
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Fails when the committed page differs.
+/// Fails when a committed page differs.
 pub(crate) async fn check(root: &Path, bin_dir: &Path) -> Result<()> {
-    let committed = fs::read_to_string(root.join(PAGE)).unwrap_or_default();
-    let current = page_text(bin_dir).await?;
-    if let Some((number, (old, new))) = committed
-        .lines()
-        .zip(current.lines())
-        .enumerate()
-        .find(|(_, (old, new))| old != new)
-    {
-        bail!(
-            "{PAGE} is stale at line {}:\n  it says    {old}\n  should be  {new}\nrun `cargo xtask docs`",
-            number + 1
+    for (page, current) in pages(bin_dir).await? {
+        let committed = fs::read_to_string(root.join(page)).unwrap_or_default();
+        if let Some((number, (old, new))) = committed
+            .lines()
+            .zip(current.lines())
+            .enumerate()
+            .find(|(_, (old, new))| old != new)
+        {
+            bail!(
+                "{page} is stale at line {}:\n  it says    {old}\n  should be  {new}\nrun `cargo xtask docs`",
+                number + 1
+            );
+        }
+        ensure!(
+            committed == current,
+            "{page} is not complete; run `cargo xtask docs`"
         );
     }
-    ensure!(
-        committed == current,
-        "{PAGE} is not complete; run `cargo xtask docs`"
-    );
     Ok(())
 }
 
-async fn page_text(bin_dir: &Path) -> Result<String> {
+/// Each page with its text.
+async fn pages(bin_dir: &Path) -> Result<[(&'static str, String); 2]> {
+    let errors = print(GATEWAY, bin_dir, &["errors"]).await?;
+    Ok([
+        (CONFIGURATION, configuration(bin_dir).await?),
+        (ERRORS, format!("{}\n", errors.trim_end())),
+    ])
+}
+
+async fn configuration(bin_dir: &Path) -> Result<String> {
     let mut page = String::from(
         "# Configuration\n\n\
          <!-- Written by `cargo xtask docs` from what the programs say; do not edit. -->\n\n\
@@ -80,26 +92,26 @@ async fn page_text(bin_dir: &Path) -> Result<String> {
 async fn describe(service: &Service, bin_dir: &Path) -> Result<String> {
     // The stand-in for the provider is a tool with flags, not a service of ours.
     if service.role == Role::Provider {
-        let help = output(service, bin_dir, &["serve", "--help"]).await?;
+        let help = print(service.name, bin_dir, &["serve", "--help"]).await?;
         return Ok(format!("```text\n{}\n```\n", help.trim_end()));
     }
-    let rows = output(service, bin_dir, &["config"]).await?;
+    let rows = print(service.name, bin_dir, &["config"]).await?;
     Ok(format!(
         "| Key | Default | Values | Meaning |\n|---|---|---|---|\n{}\n",
         rows.trim_end()
     ))
 }
 
-async fn output(service: &Service, bin_dir: &Path, arguments: &[&str]) -> Result<String> {
-    let output = Command::new(bin_dir.join(service.name))
+async fn print(program: &str, bin_dir: &Path, arguments: &[&str]) -> Result<String> {
+    let output = Command::new(bin_dir.join(program))
         .args(arguments)
         // The page must not depend on the environment it is written in.
         .env_clear()
         .stdin(Stdio::null())
         .output()
         .await
-        .with_context(|| format!("cannot start {}", service.name))?;
-    let call = format!("{} {}", service.name, arguments.join(" "));
+        .with_context(|| format!("cannot start {program}"))?;
+    let call = format!("{program} {}", arguments.join(" "));
     ensure!(
         output.status.success(),
         "`{call}` failed: {}",

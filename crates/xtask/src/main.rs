@@ -30,7 +30,7 @@ enum Command {
     Up(up::Options),
     /// Prove it: formatting, lints, dependencies, documentation and every test. Needs nothing running.
     Test(test::Options),
-    /// Write docs/configuration.md from what the programs say about themselves.
+    /// Write docs/configuration.md and docs/errors.md from what the programs say about themselves.
     Docs(docs::Options),
     /// Throw made-up requests at every route of a running system, and hold its answers against the API's document.
     FuzzApi(fuzz_api::Options),

@@ -83,9 +83,7 @@ async fn check_all(options: &Options, steps: &mut Steps, servers: &mut Option<Se
         return Ok(());
     }
     if options.filter.is_none() {
-        steps
-            .take("docs/configuration.md", docs::check(&root, &bin_dir))
-            .await;
+        steps.take("generated pages", docs::check(&root, &bin_dir)).await;
         steps.take("queries", Box::pin(sqlx::renew(true, &report))).await;
     }
 

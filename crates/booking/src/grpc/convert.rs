@@ -125,6 +125,14 @@ pub(super) fn credential(credential: Option<proto::PaymentCredential>) -> Result
     }
 }
 
+/// The fence that a payment shows; the first version is 1.
+pub(super) fn fence(version: u64) -> Result<u64, Problem> {
+    if version == 0 {
+        return Err(Problem::field("version", "is required"));
+    }
+    Ok(version)
+}
+
 pub(super) fn seat_states(map: &SeatMap) -> proto::GetSeatStatesResponse {
     let letter = |status: &SeatStatus| match status {
         SeatStatus::Available => b'A',

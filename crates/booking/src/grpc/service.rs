@@ -157,7 +157,7 @@ impl BookingService for BookingGrpc {
         let id = parse_id("reservationId", &request.reservation_id)?;
         let payment = parse_id("paymentId", &request.payment_id)?;
         self.booking
-            .mark_payment_unknown(id, payment, request.version)
+            .mark_payment_unknown(id, payment, convert::fence(request.version)?)
             .await?;
         Ok(Response::new(proto::MarkPaymentUnknownResponse {}))
     }
@@ -171,7 +171,7 @@ impl BookingService for BookingGrpc {
         let payment = parse_id("paymentId", &request.payment_id)?;
         let reservation = self
             .booking
-            .confirm_reservation(id, payment, request.version)
+            .confirm_reservation(id, payment, convert::fence(request.version)?)
             .await?;
         Ok(Response::new(proto::ConfirmReservationResponse {
             reservation: Some(convert::reservation(&reservation)),
@@ -185,7 +185,10 @@ impl BookingService for BookingGrpc {
         let request = request.into_inner();
         let id = parse_id("reservationId", &request.reservation_id)?;
         let payment = parse_id("paymentId", &request.payment_id)?;
-        let reservation = self.booking.release_payment(id, payment, request.version).await?;
+        let reservation = self
+            .booking
+            .release_payment(id, payment, convert::fence(request.version)?)
+            .await?;
         Ok(Response::new(proto::ReleasePaymentResponse {
             reservation: Some(convert::reservation(&reservation)),
         }))

@@ -23,7 +23,7 @@ impl IdempotencyKey {
     /// # Errors
     /// It is too long or no line.
     pub fn parse(text: &str) -> Result<Option<Self>, FieldError> {
-        let key = text::optional_line("Idempotency-Key", text, KEY_MAX_CHARS)?;
+        let key = text::optional_line("idempotencyKey", text, KEY_MAX_CHARS)?;
         Ok((!key.is_empty()).then_some(Self(key)))
     }
 }

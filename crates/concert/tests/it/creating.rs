@@ -84,7 +84,7 @@ async fn every_wrong_field_of_a_concert_is_named() {
             "currency",
             "waitingRoom.capacity",
             "waitingRoom.admitPerSecond",
-            "Idempotency-Key"
+            "idempotencyKey"
         ]
     );
 
