@@ -7,6 +7,7 @@ mod bad_input;
 mod canaries;
 mod concerts;
 mod expiry;
+mod grpc_input;
 mod holds;
 mod line;
 mod organisers;

@@ -10,6 +10,7 @@
 
 mod answer;
 mod crowd;
+mod document;
 pub mod invariants;
 mod otlp;
 mod people;
