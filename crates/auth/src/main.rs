@@ -26,7 +26,11 @@ enum Command {
     /// Ask the process that serves ADMIN_ADDR whether it is ready.
     Healthcheck,
     /// Print every configuration key.
-    Config,
+    Config {
+        /// Instead says what is wrong with the configuration of this environment.
+        #[arg(long)]
+        check: bool,
+    },
     /// Give a role to an account; its tokens carry it from the next login or refresh on.
     GrantRole(RoleOfAccount),
     /// Take a role from an account; its access tokens carry it until they end.
@@ -62,10 +66,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         }
         Command::Migrate => config::load(DatabaseConfig::read)?.migrate(&MIGRATOR).await,
         Command::Healthcheck => admin::healthcheck(config::load(admin::read_addr)?).await,
-        Command::Config => {
-            cli::print_config(Config::read);
-            Ok(())
-        }
+        Command::Config { check } => Ok(cli::config(Config::read, check)?),
         Command::GrantRole(RoleOfAccount { email, role }) => {
             app::grant_role(&store()?, &email, role).await?;
             println!("{email} has the role {role}");

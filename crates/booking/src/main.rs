@@ -21,8 +21,14 @@ enum Command {
     Migrate,
     /// Asks the process on this machine whether it is ready.
     Healthcheck,
+    /// Says whether RabbitMQ's queues are as this configuration wants them.
+    CheckQueues,
     /// Prints every key of the configuration.
-    Config,
+    Config {
+        /// Instead says what is wrong with the configuration of this environment.
+        #[arg(long)]
+        check: bool,
+    },
 }
 
 #[tokio::main]
@@ -44,9 +50,13 @@ async fn run(command: Command) -> anyhow::Result<()> {
                 .await
         }
         Command::Healthcheck => admin::healthcheck(config::load(admin::read_addr)?).await,
-        Command::Config => {
-            cli::print_config(Config::read);
-            Ok(())
+        Command::CheckQueues => {
+            let config = config::load(Config::read)?;
+            let queue = config
+                .amqp
+                .delay_queue(contracts::expiry::PURPOSE, config.times.hold);
+            Ok(queue.check(&config.amqp).await?)
         }
+        Command::Config { check } => Ok(cli::config(Config::read, check)?),
     }
 }

@@ -18,7 +18,11 @@ enum Command {
     /// Asks the process on this machine whether it is ready.
     Healthcheck,
     /// Prints every key of the configuration.
-    Config,
+    Config {
+        /// Instead says what is wrong with the configuration of this environment.
+        #[arg(long)]
+        check: bool,
+    },
 }
 
 #[tokio::main]
@@ -35,9 +39,6 @@ async fn run(command: Command) -> anyhow::Result<()> {
             application.run_until_stopped(tasks::shutdown_signal()).await
         }
         Command::Healthcheck => admin::healthcheck(config::load(admin::read_addr)?).await,
-        Command::Config => {
-            cli::print_config(Config::read);
-            Ok(())
-        }
+        Command::Config { check } => Ok(cli::config(Config::read, check)?),
     }
 }

@@ -20,7 +20,11 @@ enum Command {
     /// Ask the running process whether it is ready.
     Healthcheck,
     /// Print every configuration key.
-    Config,
+    Config {
+        /// Instead says what is wrong with the configuration of this environment.
+        #[arg(long)]
+        check: bool,
+    },
     /// Print the OpenAPI document.
     Openapi,
     /// Print the reference of problem codes.
@@ -43,10 +47,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
                 .await
         }
         Command::Healthcheck => admin::healthcheck(config::load(admin::read_addr)?).await,
-        Command::Config => {
-            cli::print_config(Config::read);
-            Ok(())
-        }
+        Command::Config { check } => Ok(cli::config(Config::read, check)?),
         Command::Openapi => {
             println!("{}", serde_json::to_string_pretty(&openapi::document())?);
             Ok(())

@@ -1,5 +1,6 @@
 //! All three servers, from wherever this machine offers them.
 
+use std::path::PathBuf;
 use std::process::ExitStatus;
 
 use url::Url;
@@ -52,6 +53,38 @@ impl Given {
             reason,
         })?;
         Ok(Some((variable, url)))
+    }
+}
+
+/// Where a server would come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Offer {
+    /// The URL in this variable.
+    Given(&'static str),
+    /// This program of this machine.
+    Program(PathBuf),
+    /// Its Debian package, which apt can install without asking anybody.
+    Package,
+    /// A container.
+    Docker,
+    /// Nowhere, for these reasons.
+    Nowhere(Vec<String>),
+}
+
+/// Where [`Servers::acquire`] would take a server from; starts and installs nothing.
+pub async fn offer(kind: Kind, given: &Given) -> Result<Offer> {
+    if let Some((variable, _)) = given.url(kind)? {
+        return Ok(Offer::Given(variable));
+    }
+    if let Some(program) = programs::find(kind) {
+        return Ok(Offer::Program(program));
+    }
+    let Err(no_package) = install::possible().await else {
+        return Ok(Offer::Package);
+    };
+    match docker::answers().await {
+        Ok(()) => Ok(Offer::Docker),
+        Err(no_docker) => Ok(Offer::Nowhere(vec![no_package, no_docker])),
     }
 }
 

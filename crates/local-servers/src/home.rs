@@ -12,7 +12,7 @@ use crate::Kind;
 use crate::account::{is_root, servers_reach};
 use crate::error::{Doing, Error, Result};
 use crate::guardian::Guardian;
-use crate::ledger::Ledger;
+use crate::ledger::{self, Ledger};
 use crate::ports::Ports;
 use crate::secrets::Secrets;
 
@@ -46,7 +46,7 @@ impl Home {
         let dir = std::path::absolute(dir.as_ref()).doing(|| "find the current folder".to_owned())?;
         make_dir(&dir, 0o755)?;
         let lock = take_lock(&dir).await?;
-        let ledger = Ledger::open(dir.join("processes.json"));
+        let ledger = Ledger::open(ledger::path_in(&dir));
         let leftovers = ledger.stop_leftovers().await?;
         let data = if servers_reach(&dir) {
             dir.clone()
@@ -87,7 +87,7 @@ impl Home {
         let home = Home(Arc::new(Inner {
             _lock: take_lock(&dir).await?,
             leftovers: Vec::new(),
-            ledger: Ledger::open(dir.join("processes.json")),
+            ledger: Ledger::open(ledger::path_in(&dir)),
             ports: Ports::open(None),
             secrets: Secrets::open(dir.join("secrets.json"))?,
             guardian: Guardian::start(0, Some((&dir, &dir)))?,
@@ -137,6 +137,7 @@ impl Home {
             remove_dir(&self.data_of(kind))?;
         }
         remove_dir(&self.logs())?;
+        remove_dir(&crate::environment::folder(&self.0.dir))?;
         make_dir(&self.logs(), 0o755)?;
         let secrets = self.0.dir.join("secrets.json");
         match fs::remove_file(&secrets) {

@@ -52,22 +52,31 @@ if command -v systemctl >/dev/null 2>&1; then
 fi
 "#;
 
-/// The error says why nothing was installed.
-pub(crate) async fn install(missing: &[Kind], progress: Progress<'_>) -> Result<(), String> {
+/// The error says why nothing can be installed.
+pub(crate) async fn possible() -> Result<(), String> {
     if programs::in_path("apt-get").is_none() {
         return Err("there is no apt-get to install them with".to_owned());
     }
+    if is_root() {
+        return Ok(());
+    }
+    let sudo = Command::new("sudo")
+        .args(["-n", "true"])
+        .stdin(Stdio::null())
+        .output()
+        .await;
+    if !sudo.is_ok_and(|output| output.status.success()) {
+        return Err("not root, and sudo asks for a password".to_owned());
+    }
+    Ok(())
+}
+
+/// The error says why nothing was installed.
+pub(crate) async fn install(missing: &[Kind], progress: Progress<'_>) -> Result<(), String> {
+    possible().await?;
     let mut command = if is_root() {
         Command::new("/bin/sh")
     } else {
-        let sudo = Command::new("sudo")
-            .args(["-n", "true"])
-            .stdin(Stdio::null())
-            .output()
-            .await;
-        if !sudo.is_ok_and(|output| output.status.success()) {
-            return Err("not root, and sudo asks for a password".to_owned());
-        }
         let mut sudo = Command::new("sudo");
         sudo.args(["-n", "/bin/sh"]);
         sudo

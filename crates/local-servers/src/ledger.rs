@@ -2,7 +2,7 @@
 //! run left behind, and nothing else.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -101,6 +101,24 @@ impl Ledger {
             .and_then(|()| fs::rename(&new, &self.path))
             .doing(action)
     }
+}
+
+/// What runs in the home in this folder, such as `booking` or `postgres`; whoever has the home open.
+pub fn running(home: &Path) -> Vec<String> {
+    let ledger = Ledger::open(path_in(home));
+    let entries = ledger
+        .entries
+        .into_inner()
+        .unwrap_or_else(PoisonError::into_inner);
+    entries
+        .into_iter()
+        .filter(|entry| entry.id.is_running())
+        .map(|entry| entry.what)
+        .collect()
+}
+
+pub(crate) fn path_in(home: &Path) -> PathBuf {
+    home.join("processes.json")
 }
 
 #[cfg(test)]

@@ -255,7 +255,7 @@ impl PrivateServer {
 }
 
 /// Asks a server once whether it serves; the error says why not.
-pub(crate) async fn ask(kind: Kind, url: &Url) -> Result<(), String> {
+pub async fn ask(kind: Kind, url: &Url) -> Result<(), String> {
     match kind {
         Kind::Postgres => postgres::ask(url).await,
         Kind::Redis => redis::ask(url).await,

@@ -14,6 +14,7 @@ use url::Url;
 
 use crate::acquire::Progress;
 use crate::databases::Admin;
+use crate::environment;
 use crate::error::{Doing, Error, Result};
 use crate::home::Home;
 use crate::http::answers_ok;
@@ -55,6 +56,9 @@ pub struct SystemOptions {
     pub http_addr: Option<SocketAddr>,
     /// Put before the name of each database and role, so that several systems share one Postgres.
     pub database_prefix: String,
+    /// Starts these alone, and the stand-in for the provider with whoever pays; everything when `None`. A service whose
+    /// upstreams are missing makes no demonstration.
+    pub only: Option<Vec<&'static str>>,
     /// Environment for every service, over what the system sets itself.
     pub env: Vec<(String, String)>,
     /// Environment for one service, over all else.
@@ -70,6 +74,7 @@ impl SystemOptions {
             endpoints,
             http_addr: None,
             database_prefix: String::new(),
+            only: None,
             env: Vec::new(),
             service_env: BTreeMap::new(),
         }
@@ -133,6 +138,11 @@ impl System {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         Ok(system)
+    }
+
+    /// The services that were started, in the order of their names.
+    pub fn services(&self) -> impl Iterator<Item = &'static Service> + '_ {
+        self.nodes.values().map(|node| node.service)
     }
 
     /// `http://127.0.0.1:PORT` of the public API.
@@ -281,6 +291,7 @@ impl System {
             endpoints,
             http_addr,
             database_prefix,
+            only,
             env,
             mut service_env,
         } = options;
@@ -301,8 +312,12 @@ impl System {
         let provider_addr = local(home.port("provider")?);
         let provider_key = format!("test_sk_{}", home.secret("provider-secret-key")?);
 
+        let started = |service: &Service| started(only.as_deref(), service);
         let mut nodes = BTreeMap::new();
         for service in &SERVICES {
+            let complete = SERVICES
+                .iter()
+                .all(|other| !service.waits_for.contains(&other.name) || started(other));
             let mut set: Vec<(String, String)> = Vec::new();
             let mut put = |name: &str, value: String| set.push((name.to_owned(), value));
             put("LOG_FORMAT", "json".to_owned());
@@ -315,6 +330,9 @@ impl System {
                 health = (provider_addr, "/healthz");
             } else {
                 health.0 = local(home.port(&format!("{}-admin", service.name))?);
+                if !complete {
+                    health.1 = "/healthz";
+                }
                 put("ADMIN_ADDR", health.0.to_string());
             }
             let grpc_addr = grpc.get(service.name).copied();
@@ -336,7 +354,7 @@ impl System {
             if service.amqp {
                 put("AMQP_URL", endpoints.amqp.to_string());
             }
-            if service.seeds {
+            if service.seeds && complete {
                 put("SEED_DEMO", "true".to_owned());
             }
             for keys in service.token_keys {
@@ -361,6 +379,10 @@ impl System {
             }
             set.extend(env.iter().cloned());
             set.extend(service_env.remove(service.name).unwrap_or_default());
+            environment::keep(home.dir(), service.name, &set)?;
+            if !started(service) {
+                continue;
+            }
             let program = bin_dir.join(service.name);
             let node = Node {
                 service,
@@ -503,6 +525,17 @@ impl Node {
             tail,
         }
     }
+}
+
+/// Whether a service is among those that are asked for; all are, when none is named.
+fn started(only: Option<&[&str]>, service: &Service) -> bool {
+    let named = |role| {
+        SERVICES
+            .iter()
+            .any(|other| other.role == role && only.unwrap_or(&[]).contains(&other.name))
+    };
+    only.is_none_or(|only| only.contains(&service.name))
+        || (service.role == Role::Provider && named(Role::Payer))
 }
 
 /// The public address is chosen by a person: say early, and clearly, that it is taken.

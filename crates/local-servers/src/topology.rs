@@ -19,6 +19,8 @@ pub struct Service {
     pub token_keys: &'static [TokenKeys],
     /// Whom it calls (`AUTH_URL`, ...).
     pub calls: &'static [&'static str],
+    /// Those of them without which it does not get ready, seeding included.
+    pub waits_for: &'static [&'static str],
     pub role: Role,
 }
 
@@ -59,6 +61,7 @@ const PLAIN: Service = Service {
     seeds: false,
     token_keys: &[],
     calls: &[],
+    waits_for: &[],
     role: Role::Plain,
 };
 
@@ -92,6 +95,7 @@ pub const SERVICES: [Service; 8] = [
         redis: true,
         seeds: true,
         calls: &["booking", "queue"],
+        waits_for: &["booking", "queue"],
         ..PLAIN
     },
     Service {
@@ -123,6 +127,7 @@ pub const SERVICES: [Service; 8] = [
         grpc: false,
         token_keys: &[TokenKeys::Queue],
         calls: &["auth", "queue", "concert", "booking", "payment"],
+        waits_for: &["auth"],
         role: Role::Edge,
         ..PLAIN
     },

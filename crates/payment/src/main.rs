@@ -25,7 +25,11 @@ enum Command {
     /// Asks the process that serves here whether it is ready.
     Healthcheck,
     /// Prints every configuration key.
-    Config,
+    Config {
+        /// Instead says what is wrong with the configuration of this environment.
+        #[arg(long)]
+        check: bool,
+    },
     /// Gives a user of a demonstration or test system points.
     Grant {
         /// Whose wallet.
@@ -55,10 +59,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         }
         Command::Migrate => config::load(DatabaseConfig::read)?.migrate(&MIGRATOR).await,
         Command::Healthcheck => admin::healthcheck(config::load(admin::read_addr)?).await,
-        Command::Config => {
-            cli::print_config(Config::read);
-            Ok(())
-        }
+        Command::Config { check } => Ok(cli::config(Config::read, check)?),
         Command::Grant {
             user_id,
             points,

@@ -23,7 +23,11 @@ enum Command {
     /// Ask the process that serves ADMIN_ADDR whether it is ready.
     Healthcheck,
     /// Print every configuration key.
-    Config,
+    Config {
+        /// Instead says what is wrong with the configuration of this environment.
+        #[arg(long)]
+        check: bool,
+    },
 }
 
 #[tokio::main]
@@ -43,9 +47,6 @@ async fn run(command: Command) -> anyhow::Result<()> {
         }
         Command::Migrate => config::load(DatabaseConfig::read)?.migrate(&MIGRATOR).await,
         Command::Healthcheck => admin::healthcheck(config::load(admin::read_addr)?).await,
-        Command::Config => {
-            cli::print_config(Config::read);
-            Ok(())
-        }
+        Command::Config { check } => Ok(cli::config(Config::read, check)?),
     }
 }

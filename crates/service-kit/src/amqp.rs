@@ -19,6 +19,7 @@ use crate::telemetry;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const BACKOFF_MIN: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
+const CHECK_TIMEOUT: Duration = Duration::from_secs(10);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How a service reaches RabbitMQ.
@@ -107,10 +108,13 @@ async fn connect(config: &AmqpConfig, purpose: &str) -> Result<Connection, Conne
     Ok(tokio::time::timeout(CONNECT_TIMEOUT, connecting).await??)
 }
 
+/// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
-enum ConnectError {
+pub enum ConnectError {
+    /// The broker is silent.
     #[error("no answer in time")]
     TimedOut(#[from] tokio::time::error::Elapsed),
+    /// The broker is away, or refuses the login.
     #[error(transparent)]
     Refused(#[from] lapin::Error),
 }
@@ -161,6 +165,44 @@ impl DelayQueue {
             .await?;
         Ok(())
     }
+
+    /// Fails when the way is not there as [`declare`](Self::declare) would make it; makes nothing.
+    ///
+    /// # Errors
+    /// What is missing or has other arguments, in the broker's words; or the broker does not answer.
+    pub async fn check(&self, config: &AmqpConfig) -> Result<(), WayError> {
+        let connection = connect(config, "queue check").await?;
+        let passive = QueueDeclareOptions {
+            passive: true,
+            ..QueueDeclareOptions::default()
+        };
+        let checked = async {
+            // What is there; a passive declaration makes nothing, and compares nothing.
+            let channel = connection.create_channel().await?;
+            for queue in [&self.waiting, &self.due.queue, &self.due.parked] {
+                channel
+                    .queue_declare(queue.as_str().into(), passive, FieldTable::default())
+                    .await?;
+            }
+            // How it is: declaring what is there compares every argument.
+            self.declare(&channel).await
+        };
+        let checked = tokio::time::timeout(CHECK_TIMEOUT, checked).await;
+        close(&connection).await;
+        checked.map_err(ConnectError::from)?.map_err(WayError::Differs)
+    }
+}
+
+/// Why the queues of a delay can't be relied upon.
+#[derive(Debug, thiserror::Error)]
+pub enum WayError {
+    /// The broker does not answer, or refuses the login.
+    #[error("RabbitMQ does not answer")]
+    Unreachable(#[from] ConnectError),
+    /// A queue or the exchange is missing, or has other arguments.
+    // Its causes are in its own text already.
+    #[error("a queue is not as this configuration wants it: {0}")]
+    Differs(lapin::Error),
 }
 
 /// The consumer's side of a [`DelayQueue`]; it need not know the delay.

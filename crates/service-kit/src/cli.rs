@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::config::{self, Environment};
+use crate::config::{self, ConfigError, Environment};
 
 /// Turns a result into an exit code; an error goes to standard error, with its causes.
 pub fn exit(result: anyhow::Result<()>) -> ExitCode {
@@ -17,8 +17,19 @@ pub fn exit(result: anyhow::Result<()>) -> ExitCode {
     }
 }
 
-/// Prints every key of a configuration as rows of a Markdown table.
-pub fn print_config<C>(read: impl FnOnce(&mut Environment) -> C) {
+/// The command `config`: prints every key as rows of a Markdown table, or with `check` reads this environment.
+///
+/// # Errors
+/// With `check`, every key that is missing or wrong.
+pub fn config<C>(read: impl FnOnce(&mut Environment) -> C, check: bool) -> Result<(), ConfigError> {
+    if check {
+        return config::load(read).map(drop);
+    }
+    print_config(read);
+    Ok(())
+}
+
+fn print_config<C>(read: impl FnOnce(&mut Environment) -> C) {
     for key in config::describe(read) {
         let default = key
             .default

@@ -3,6 +3,7 @@
 mod cargo;
 mod deploy_checks;
 mod docs;
+mod doctor;
 mod fuzz_api;
 mod proto;
 mod report;
@@ -30,6 +31,8 @@ enum Command {
     Up(up::Options),
     /// Prove it: formatting, lints, dependencies, documentation and every test. Needs nothing running.
     Test(test::Options),
+    /// Say what is wrong with this machine, or with a running system, and how to mend it.
+    Doctor(doctor::Options),
     /// Write docs/configuration.md and docs/errors.md from what the programs say about themselves.
     Docs(docs::Options),
     /// Throw made-up requests at every route of a running system, and hold its answers against the API's document.
@@ -46,6 +49,7 @@ async fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Up(options) => Box::pin(up::run(options)).await,
         Command::Test(options) => Box::pin(test::run(options)).await,
+        Command::Doctor(options) => Box::pin(doctor::run(options)).await,
         Command::Docs(options) => docs::run(options).await,
         Command::FuzzApi(options) => Box::pin(fuzz_api::run(options)).await,
         Command::Sqlx(options) => sqlx::run(options).await,

@@ -6,7 +6,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use local_servers::{Durability, Endpoints, Error, Given, Home, Servers, System, SystemOptions, check_free};
+use clap::builder::PossibleValuesParser;
+use local_servers::topology::{GATEWAY, Role, SERVICES, Service};
+use local_servers::{
+    Durability, Endpoints, Error, Given, Home, Servers, System, SystemOptions, check_free, environment_file,
+};
 
 use crate::report::{Report, say};
 use crate::stop::Stop;
@@ -40,6 +44,15 @@ pub(crate) struct Options {
     /// Build and run optimised programs.
     #[arg(long)]
     release: bool,
+    /// Start these services alone, with their servers and migrations, for a team that owns them. Whom they call is not
+    /// started: QUEUE_URL, BOOKING_URL, ... say where else it is. Nothing is bought.
+    #[arg(
+        long,
+        value_name = "NAME[,NAME...]",
+        value_delimiter = ',',
+        value_parser = PossibleValuesParser::new(SERVICES.map(|service| service.name))
+    )]
+    only: Vec<String>,
 }
 
 /// What has been started so far; what is here is stopped in an orderly way, whatever happens.
@@ -94,7 +107,10 @@ async fn serve(options: &Options, report: &Report, running: &mut Running) -> Res
     for leftover in home.leftovers() {
         report.step(&format!("stopped what a crashed run had left: {leftover}"));
     }
-    check_free(http_addr)?;
+    let edge = options.starts(GATEWAY);
+    if edge {
+        check_free(http_addr)?;
+    }
     if options.fresh {
         report.heading("emptying the data");
         home.empty().await?;
@@ -119,10 +135,20 @@ async fn serve(options: &Options, report: &Report, running: &mut Running) -> Res
 
     report.heading("services");
     let mut system_options = SystemOptions::new(home.clone(), bin_dir, endpoints);
-    system_options.http_addr = Some(http_addr);
+    system_options.http_addr = edge.then_some(http_addr);
+    system_options.only = (!options.only.is_empty()).then(|| {
+        let chosen = SERVICES.iter().filter(|service| options.starts(service.name));
+        chosen.map(|service| service.name).collect()
+    });
+    let elsewhere = SERVICES
+        .iter()
+        .filter(|service| service.grpc && !options.starts(service.name))
+        .map(url_variable);
     system_options.env = PASSED_THROUGH
         .iter()
-        .filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)))
+        .map(|name| (*name).to_owned())
+        .chain(elsewhere)
+        .filter_map(|name| Some((name.clone(), std::env::var(name).ok()?)))
         .collect();
     let system = running
         .system
@@ -132,6 +158,10 @@ async fn serve(options: &Options, report: &Report, running: &mut Running) -> Res
         report.elapsed().as_secs_f64()
     ));
 
+    if !options.only.is_empty() {
+        say_what_runs(system, &home);
+        return watch(&mut running.servers, system).await;
+    }
     if !options.no_walk {
         report.heading("a buyer buys two seats");
         tokio::select! {
@@ -141,6 +171,17 @@ async fn serve(options: &Options, report: &Report, running: &mut Running) -> Res
     }
     say_what_next(&system.base_url(), &home);
     watch(&mut running.servers, system).await
+}
+
+impl Options {
+    fn starts(&self, service: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|name| name == service)
+    }
+}
+
+/// By which a service is told where another one is: `QUEUE_URL`.
+fn url_variable(service: &Service) -> String {
+    format!("{}_URL", service.name.to_uppercase())
 }
 
 async fn build(root: &std::path::Path, release: bool, report: &Report) -> Result<PathBuf> {
@@ -176,6 +217,58 @@ impl Running {
             servers.stop().await;
             report.step("the servers have stopped; the data is kept");
         }
+    }
+}
+
+/// For the team that owns what was started.
+fn say_what_runs(system: &System, home: &Home) {
+    for service in system.services() {
+        let name = service.name;
+        say(&format!("\n{name}"));
+        if let Ok(url) = system.grpc_url(name) {
+            say(&format!("  gRPC          {url}"));
+        }
+        if service.name == GATEWAY {
+            say(&format!("  HTTP          {}", system.base_url()));
+        }
+        if let Ok(url) = system.admin_url(name) {
+            say(&format!("  health        {url}{}", health_path(service)));
+        }
+        say(&format!(
+            "  environment   {}",
+            environment_file(home.dir(), name).display()
+        ));
+        for called in service.calls {
+            let missing = SERVICES
+                .iter()
+                .find(|other| other.name == *called && system.grpc_url(called).is_err());
+            if let Some(missing) = missing {
+                let variable = url_variable(missing);
+                let text = match std::env::var(&variable) {
+                    Ok(url) => format!("is not started here; {variable}={url}"),
+                    Err(_) => format!("is NOT started; {variable} would say where else it is"),
+                };
+                say(&format!("  it calls      {called}, which {text}"));
+            }
+        }
+    }
+    say(&format!(
+        r#"
+Every service has such a file, also those that are not started. To run one from an editor or a shell, leave it out of
+--only and give it its file; for booking:
+  set -a; . {booking}; set +a
+  cargo run -p booking -- migrate && cargo run -p booking -- serve
+
+`cargo xtask doctor` looks at what runs. Ctrl-C stops it and keeps the data.
+"#,
+        booking = environment_file(home.dir(), "booking").display(),
+    ));
+}
+
+fn health_path(service: &Service) -> &'static str {
+    match service.role {
+        Role::Provider => "/healthz",
+        _ => "/readyz",
     }
 }
 

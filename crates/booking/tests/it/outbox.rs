@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use contracts::events::HoldExpiryDue;
-use lapin::options::BasicGetOptions;
+use lapin::options::{BasicGetOptions, QueueDeclareOptions, QueueDeleteOptions};
+use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Connection, ConnectionProperties};
 use prost::Message as _;
 use service_kit::amqp::AmqpConfig;
@@ -88,6 +89,62 @@ async fn a_hold_needs_no_rabbitmq_and_its_message_is_published_later() {
     let message = published(&world, &amqp_url, HOLD).await;
     assert_eq!(message.reservation_id, held.id.to_string());
     assert_eq!(message.expires_at, held.reservation.expires_at);
+}
+
+#[tokio::test]
+async fn queues_that_are_missing_or_have_other_arguments_are_found_out() {
+    let values = test_support::environment([
+        ("AMQP_URL", test_support::amqp_url().await.as_str()),
+        ("AMQP_NAME_PREFIX", test_support::unique_name("check").as_str()),
+    ]);
+    let config = load_from(values, AmqpConfig::read).unwrap();
+    let queue = config.delay_queue(contracts::expiry::PURPOSE, HOLD);
+    let said = async || {
+        let checked = queue.check(&config).await;
+        checked.err().map(|error| error.to_string())
+    };
+    let missing = said().await.unwrap();
+    assert!(
+        missing.contains("NOT_FOUND") && missing.contains(&queue.waiting),
+        "{missing}"
+    );
+
+    let amqp_url = test_support::amqp_url().await;
+    let connection = Connection::connect(&amqp_url, ConnectionProperties::default())
+        .await
+        .unwrap();
+    let channel = connection.create_channel().await.unwrap();
+    queue.declare(&channel).await.unwrap();
+    assert_eq!(said().await, None);
+
+    // As right, but for one argument: at-least-once has silently become at-most-once.
+    channel
+        .queue_delete(queue.waiting.as_str().into(), QueueDeleteOptions::default())
+        .await
+        .unwrap();
+    let mut arguments = FieldTable::default();
+    let text = |value: &str| AMQPValue::LongString(value.into());
+    arguments.insert("x-queue-type".into(), text("quorum"));
+    arguments.insert(
+        "x-message-ttl".into(),
+        AMQPValue::LongLongInt(HOLD.as_millis().try_into().unwrap()),
+    );
+    arguments.insert("x-dead-letter-exchange".into(), text(&queue.due.exchange));
+    arguments.insert("x-dead-letter-routing-key".into(), text(&queue.due.queue));
+    arguments.insert("x-dead-letter-strategy".into(), text("at-least-once"));
+    let durable = QueueDeclareOptions {
+        durable: true,
+        ..QueueDeclareOptions::default()
+    };
+    channel
+        .queue_declare(queue.waiting.as_str().into(), durable, arguments)
+        .await
+        .unwrap();
+    let differs = said().await.unwrap();
+    assert!(
+        differs.contains("PRECONDITION_FAILED") && differs.contains("x-overflow"),
+        "{differs}"
+    );
 }
 
 /// What waits in the delayed queue.

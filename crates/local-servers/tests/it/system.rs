@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use std::{env, fs};
 
 use local_servers::topology::SERVICES;
-use local_servers::{Durability, Endpoints, Error, Home, Kind, PrivateServer, System, SystemOptions};
+use local_servers::{
+    Durability, Endpoints, Error, Home, Kind, PrivateServer, System, SystemOptions, environment_of, running,
+};
 
 /// Not a test: what the stand-ins run. It answers 200 to everything on the address it is given.
 #[test]
@@ -114,6 +116,35 @@ async fn a_service_that_cannot_start_is_named_with_what_it_said() {
         matches!(&error, Error::Exited { what, tail, .. } if what == "expire-worker" && tail.contains("KEY is missing")),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn only_what_is_named_is_started_and_every_environment_is_kept() {
+    let (home, programs) = (Home::temporary().await.unwrap(), programs());
+    let (_postgres, mut options) = options(&home, &programs).await;
+    options.only = Some(vec!["concert", "payment"]);
+    let system = System::start(options, &|_| {}).await.unwrap();
+    let names: Vec<_> = system.services().map(|service| service.name).collect();
+    // Who pays needs the provider's stand-in.
+    assert_eq!(names, ["concert", "payment", "psp-simulator"]);
+    assert!(names.iter().all(|name| serves(&system, name)));
+    assert!(system.grpc_url("booking").is_err());
+    // It would wait for booking's help for ever.
+    assert_eq!(system.env("concert", "SEED_DEMO"), None);
+    assert_eq!(system.env("payment", "SEED_DEMO"), Some("true"));
+    assert_eq!(running(home.dir()).len(), names.len() + 1, "and Postgres");
+
+    let kept = environment_of(home.dir(), "concert").unwrap();
+    assert_eq!(
+        kept.get("BOOKING_URL").map(String::as_str),
+        system.env("concert", "BOOKING_URL")
+    );
+    assert!(
+        environment_of(home.dir(), "booking")
+            .unwrap()
+            .contains_key("DATABASE_URL")
+    );
+    system.shutdown().await;
 }
 
 #[tokio::test]
