@@ -169,6 +169,11 @@ fn table() -> Vec<Row> {
             "GET /v1/admin/concerts/{concertId}/stats",
             organisers(OK, NOT_FOUND),
         ),
+        row(
+            "POST /v1/admin/concerts/{concertId}/schedules/{scheduleId}/closing",
+            organisers(OK, NOT_FOUND),
+        ),
+        row("GET /v1/admin/audit-log", organisers(OK, OK)),
     ]
 }
 

@@ -435,6 +435,20 @@ fn concert_rows() -> Vec<Wrong> {
             &concert::GetStatsRequest::default(),
             &["organiserId", "concertId"],
         ),
+        wrong(
+            "CloseSchedule",
+            &concert::CloseScheduleRequest::default(),
+            &["organiserId", "concertId", "scheduleId"],
+        ),
+        wrong(
+            "ListAuditLog",
+            &concert::ListAuditLogRequest {
+                organiser_id: id(),
+                cursor: "none of ours".to_owned(),
+                limit: 101,
+            },
+            &["cursor", "limit"],
+        ),
     ]
 }
 
@@ -693,6 +707,11 @@ fn booking_rows() -> Vec<Wrong> {
             "ReleasePayment",
             &booking::ReleasePaymentRequest::default(),
             &["reservationId", "paymentId", "version"],
+        ),
+        wrong(
+            "CloseSchedule",
+            &booking::CloseScheduleRequest::default(),
+            &["scheduleId"],
         ),
         wrong(
             "ExpireDue",

@@ -176,3 +176,60 @@ async fn live_counts_follow_the_sale() {
         (&json!(10), &json!(2), &json!(0))
     );
 }
+
+#[tokio::test]
+async fn a_sale_that_is_closed_takes_no_new_holds_and_what_is_held_is_paid() {
+    let world = World::shared().await;
+    let free = SaleOptions {
+        prices: (0, 0),
+        ..SaleOptions::default()
+    };
+    let sale = Sale::open(world, free).await;
+    let (mut early, mut late) = (world.buyer().await, world.buyer().await);
+    early.enter(&sale.concert_id).await;
+    late.enter(&sale.concert_id).await;
+    let seats = late.available(&sale.schedule_id).await;
+    let held = early.hold_one(&sale).await;
+
+    let path = format!(
+        "/v1/admin/concerts/{}/schedules/{}/closing",
+        sale.concert_id, sale.schedule_id
+    );
+    let organiser = world.organiser().await;
+    let closed = organiser.post(&path, &json!({})).await.expect(200);
+    assert_eq!(organiser.post(&path, &json!({})).await.expect(200), closed);
+    late.hold(&sale.schedule_id, &seats[3..4])
+        .await
+        .expect_problem(410, "sale-closed");
+    assert_eq!(early.pay(&held, 0, None).await.expect(201)["status"], "SUCCEEDED");
+    let concert = Answer::to(world.get(&format!("/v1/concerts/{}", sale.concert_id)));
+    assert_eq!(concert.await.expect(200)["schedules"][0], closed);
+    assert!(closed["closedAt"].is_string());
+}
+
+#[tokio::test]
+async fn an_organiser_reads_what_they_did_and_nobody_else_does() {
+    let world = World::shared().await;
+    let (me, other) = (
+        world.organiser_of_their_own().await,
+        world.organiser_of_their_own().await,
+    );
+    for name in ["First Hall", "Second Hall"] {
+        let venue = json!({ "name": name, "plan": plan_of((1, 1)) });
+        me.post("/v1/admin/venues", &venue).await.expect(201);
+    }
+    let newest = me.get("/v1/admin/audit-log?limit=1").await.expect(200);
+    assert_eq!(newest["entries"][0]["act"], "VENUE_CREATED");
+    assert_eq!(
+        newest["entries"][0]["details"],
+        json!({ "name": "Second Hall", "seats": 2 })
+    );
+    let next = format!("/v1/admin/audit-log?cursor={}", text(&newest, "nextCursor"));
+    let older = me.get(&next).await.expect(200);
+    assert_eq!(older["entries"].as_array().unwrap().len(), 1);
+    assert_eq!(older["entries"][0]["details"]["name"], "First Hall");
+    assert_eq!(
+        other.get("/v1/admin/audit-log").await.expect(200),
+        json!({ "entries": [] })
+    );
+}

@@ -1,11 +1,11 @@
 -- Seats of a date, who holds them, and what others must still be told. Deadlines are compared with frontrow_now().
 --
--- Lock order of every transaction that writes: idempotency key, reservation (and its visit), user_schedule_seats in the
+-- Lock order of every transaction that writes: idempotency key, the sale of the schedule (shared), reservation (and its visit), user_schedule_seats in the
 -- order (user_id, schedule_id), reservation_seats in the order (schedule_id, seat_id), outboxes. A transaction that waits
 -- for a seat already has its user's count, so no two can wait for each other.
 
 -- ---------------------------------------------------------------------------------------------------------------------
--- What is on sale: written once by OpenSchedule, never changed.
+-- What is on sale: written once by OpenSchedule, and never changed but for the end of the sale.
 
 CREATE TABLE schedules (
     schedule_id  uuid        PRIMARY KEY,
@@ -19,8 +19,27 @@ CREATE TABLE schedules (
     content_hash bytea       NOT NULL
         -- SHA-256 of all that was opened; opening again with the same content is recognised by it.
         CONSTRAINT schedules_content_hash_is_sha_256 CHECK (octet_length(content_hash) = 32),
-    opened_at    timestamptz NOT NULL DEFAULT frontrow_now()
+    opened_at    timestamptz NOT NULL DEFAULT frontrow_now(),
+    -- When the sale ended; null while it goes on.
+    closed_at    timestamptz
+        -- A sale ends after it has begun.
+        CONSTRAINT schedules_close_after_they_opened CHECK (closed_at >= opened_at)
 );
+
+-- The advisory lock of a schedule's sale: holds share it until they are committed, closing has it alone. It is a lock
+-- and no row lock, so that the holds of an on-sale write nothing to meet there.
+CREATE FUNCTION sale_lock(of_schedule uuid) RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$ SELECT hashtextextended('sale of ' || of_schedule, 0) $$;
+
+-- Whether the sale goes on; from a yes to the end of the transaction nobody can close it.
+CREATE FUNCTION sale_is_open(of_schedule uuid) RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock_shared(sale_lock(of_schedule));
+    -- A statement of its own, which sees what was committed while the lock was waited for.
+    RETURN EXISTS (SELECT FROM schedules WHERE schedule_id = of_schedule AND closed_at IS NULL);
+END
+$$;
 
 CREATE TABLE seats (
     schedule_id uuid    NOT NULL

@@ -80,11 +80,16 @@ CREATE TABLE schedules (
     -- While OPENING: until when one worker has the opening to itself.
     leased_until timestamptz NOT NULL,
     created_at   timestamptz NOT NULL DEFAULT frontrow_now(),
+    -- When the organiser asked to close the sale; booking is told until it has closed it.
+    closing_at   timestamptz CONSTRAINT schedules_close_after_they_were_on_sale CHECK (closing_at IS NULL OR state = 'ON_SALE'),
+    -- When booking closed the sale.
+    closed_at    timestamptz CONSTRAINT schedules_are_closed_when_it_was_asked_for CHECK (closed_at IS NULL OR closing_at IS NOT NULL),
     -- A date that is over cannot be put on sale.
     CONSTRAINT schedules_start_after_they_were_made CHECK (starts_at > created_at)
 );
 CREATE INDEX schedules_of_a_concert ON schedules (concert_id, starts_at, schedule_id);
 CREATE INDEX schedules_unfinished ON schedules (leased_until) WHERE state = 'OPENING';
+CREATE INDEX schedules_being_closed ON schedules (leased_until) WHERE closing_at IS NOT NULL AND closed_at IS NULL;
 
 -- What a request with an idempotency key made. A row lives as long as the thing that it names.
 CREATE TABLE idempotency_keys (
@@ -98,3 +103,29 @@ CREATE TABLE idempotency_keys (
     -- One effect per user, route and key.
     CONSTRAINT idempotency_keys_have_one_effect PRIMARY KEY (user_id, route, key)
 );
+
+-- What organisers did; each entry is written in the transaction of its act, an act of another service before it is asked
+-- of that service. Details are what was asked for, without secrets.
+CREATE TABLE audit_log (
+    entry_id     bigint      GENERATED ALWAYS AS IDENTITY CONSTRAINT audit_log_has_an_order PRIMARY KEY,
+    organiser_id uuid        NOT NULL,
+    act          text        NOT NULL CONSTRAINT audit_log_act_is_known CHECK (act IN
+                             ('VENUE_CREATED', 'CONCERT_CREATED', 'SCHEDULE_CREATED', 'WAITING_ROOM_CHANGED', 'SCHEDULE_CLOSED')),
+    target_id    uuid        NOT NULL,
+    at           timestamptz NOT NULL DEFAULT frontrow_now(),
+    -- Members with names, bounded: an entry says what was done, it does not keep a copy.
+    details      jsonb       NOT NULL CONSTRAINT audit_log_details_are_a_small_object
+                             CHECK (jsonb_typeof(details) = 'object' AND octet_length(details::text) <= 16384)
+);
+CREATE INDEX audit_log_of_an_organiser ON audit_log (organiser_id, entry_id DESC);
+
+CREATE FUNCTION refuse_to_rewrite() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION '% is append-only', TG_TABLE_NAME
+        USING ERRCODE = 'restrict_violation', CONSTRAINT = TG_NAME, TABLE = TG_TABLE_NAME;
+END
+$$;
+
+-- What was done is neither changed nor deleted.
+CREATE TRIGGER audit_log_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_log
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_to_rewrite();

@@ -70,6 +70,9 @@ enum FetchError {
     Call(#[from] tonic::Status),
     #[error("the key set cannot be read")]
     KeySet(#[from] serde_json::Error),
+    /// Auth has not made its first key yet.
+    #[error("the key set is empty")]
+    Empty,
     #[error("a key cannot be read")]
     Key(#[from] jsonwebtoken::errors::Error),
 }
@@ -188,6 +191,9 @@ impl AccessTokens {
             if let Some(id) = &key.common.key_id {
                 by_id.insert(id.clone(), DecodingKey::from_jwk(key)?);
             }
+        }
+        if by_id.is_empty() {
+            return Err(FetchError::Empty);
         }
         self.keys.store(Some(Arc::new(Keys {
             by_id,

@@ -35,7 +35,7 @@ pub(crate) const fn status(code: ProblemCode) -> StatusCode {
         | P::PaymentInProgress
         | P::AlreadyPaid
         | P::IdempotencyKeyInProgress => StatusCode::CONFLICT,
-        P::QueueTokenExpired | P::PageLeft | P::PaymentWindowClosed => StatusCode::GONE,
+        P::QueueTokenExpired | P::PageLeft | P::SaleClosed | P::PaymentWindowClosed => StatusCode::GONE,
         P::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         P::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         P::InvalidField | P::SeatCapExceeded | P::CardRequired | P::IdempotencyKeyReused => {

@@ -118,6 +118,7 @@ pub fn grpc_code(code: ProblemCode) -> Code {
         P::EmailTaken => Code::AlreadyExists,
         P::QueueTokenExpired
         | P::PageLeft
+        | P::SaleClosed
         | P::RoomClosed
         | P::SeatCapExceeded
         | P::ReservationNotReleasable

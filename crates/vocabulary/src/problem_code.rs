@@ -84,6 +84,8 @@ problem_codes! {
     PageLeft => "page-left", "The page was left with a hold";
     /// The waiting room is not open for joining.
     RoomClosed => "room-closed", "The waiting room is closed";
+    /// The organiser has closed the sale of this date; what was held before may still be paid.
+    SaleClosed => "sale-closed", "The sale is closed";
     /// Some of the seats are held or sold; `seatIds` names them.
     SeatUnavailable => "seat-unavailable", "A seat is no longer available";
     /// The user would hold or own more seats of this schedule than allowed.

@@ -207,6 +207,7 @@ impl Booking {
             }
             HoldOutcome::Answered(id) => Ok(Made::Before(id)),
             HoldOutcome::KeyReused => Err(AppError::IdempotencyKeyReused),
+            HoldOutcome::SaleClosed => Err(AppError::SaleClosed),
             HoldOutcome::VisitUsed => Err(AppError::PageLeft),
             HoldOutcome::CapExceeded => Err(AppError::SeatCapExceeded),
             HoldOutcome::Taken(seats) => Err(AppError::SeatUnavailable(seats)),
@@ -242,6 +243,7 @@ fn outcome_word(made: &Result<Made, AppError>) -> &'static str {
         Ok(Made::Before(_)) => "answered_again",
         Err(AppError::SeatUnavailable(_)) => "seat_unavailable",
         Err(AppError::SeatCapExceeded) => "seat_cap_exceeded",
+        Err(AppError::SaleClosed) => "sale_closed",
         Err(AppError::PageLeft) => "page_left",
         Err(AppError::IdempotencyKeyReused) => "key_reused",
         Err(AppError::Queue(_)) => "visit_refused",

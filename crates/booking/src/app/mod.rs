@@ -1,6 +1,7 @@
 //! What booking does, one file per use case. There is no SQL and no transport here.
 
 mod begin_payment;
+mod close_schedule;
 mod confirm;
 mod count_seats;
 mod expire_due;
@@ -99,6 +100,9 @@ pub enum AppError {
     /// The user would have too many seats of the date.
     #[error("the user would have too many seats")]
     SeatCapExceeded,
+    /// The sale of the date is closed.
+    #[error("the sale is closed")]
+    SaleClosed,
     /// The visit made its hold before.
     #[error("the visit made its hold before")]
     PageLeft,

@@ -58,6 +58,7 @@ impl From<AppError> for Problem {
                 Problem::of(ProblemCode::SeatUnavailable).with("seatIds", seats)
             }
             AppError::SeatCapExceeded => Problem::of(ProblemCode::SeatCapExceeded),
+            AppError::SaleClosed => Problem::of(ProblemCode::SaleClosed),
             AppError::PageLeft => Problem::of(ProblemCode::PageLeft),
             AppError::IdempotencyKeyReused => Problem::of(ProblemCode::IdempotencyKeyReused),
             AppError::HoldDeadline => Problem::of(ProblemCode::DeadlineExceeded),

@@ -46,6 +46,17 @@ impl BookingService for BookingGrpc {
         Ok(Response::new(proto::OpenScheduleResponse {}))
     }
 
+    async fn close_schedule(
+        &self,
+        request: Request<proto::CloseScheduleRequest>,
+    ) -> Result<Response<proto::CloseScheduleResponse>, Status> {
+        let schedule_id = parse_id("scheduleId", &request.into_inner().schedule_id)?;
+        let closed_at = self.booking.close_schedule(schedule_id).await?;
+        Ok(Response::new(proto::CloseScheduleResponse {
+            closed_at: Some(timestamp(closed_at)),
+        }))
+    }
+
     async fn get_seat_states(
         &self,
         request: Request<proto::GetSeatStatesRequest>,

@@ -51,6 +51,8 @@ pub enum HoldOutcome {
     Answered(ReservationId),
     /// The key was used for another request.
     KeyReused,
+    /// The sale of the date is closed.
+    SaleClosed,
     /// The visit made its hold before.
     VisitUsed,
     /// The user would have more seats of the date than allowed.
@@ -128,6 +130,7 @@ async fn take(connection: &mut PgConnection, hold: &NewHold<'_>) -> Result<HoldO
                SELECT $1, $2, $3, $4, $5, $6, $7, $8, now.t, now.t + make_interval(secs => $9),
                       now.t + make_interval(secs => $9)
                FROM (SELECT frontrow_now() AS t) AS now
+               WHERE sale_is_open($2)
                ON CONFLICT (visit_id) DO NOTHING
                RETURNING reservation_id, visit_id, created_at, expires_at
            ), reminded AS (
@@ -154,7 +157,17 @@ async fn take(connection: &mut PgConnection, hold: &NewHold<'_>) -> Result<HoldO
     .fetch_optional(&mut *connection)
     .await?
     else {
-        return Ok(HoldOutcome::VisitUsed);
+        let closed = sqlx::query_scalar!(
+            r#"SELECT closed_at IS NOT NULL AS "closed!" FROM schedules WHERE schedule_id = $1"#,
+            hold.schedule.schedule_id().as_uuid(),
+        )
+        .fetch_one(&mut *connection)
+        .await?;
+        return Ok(if closed {
+            HoldOutcome::SaleClosed
+        } else {
+            HoldOutcome::VisitUsed
+        });
     };
 
     let asked = i32::try_from(hold.seats.len()).unwrap_or(i32::MAX);

@@ -1,6 +1,7 @@
 //! Dates on sale: written once, read once by each process and then kept.
 
 use sha2::{Digest as _, Sha256};
+use time::OffsetDateTime;
 use vocabulary::{Amount, ConcertId, Grade, ScheduleId, SeatId, SeatIndex};
 
 use super::{Store, StoreError, unsigned};
@@ -72,6 +73,31 @@ impl Store {
         }
         transaction.commit().await?;
         Ok(Opened::Now)
+    }
+
+    /// Ends the sale of a date; answers when it was first ended, `None` when it was never opened.
+    ///
+    /// Waits for holds that are being made, and keeps out those that come after.
+    pub async fn close_schedule(
+        &self,
+        schedule_id: ScheduleId,
+    ) -> Result<Option<OffsetDateTime>, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        sqlx::query!(
+            "SELECT pg_advisory_xact_lock(sale_lock($1))",
+            schedule_id.as_uuid()
+        )
+        .execute(&mut *transaction)
+        .await?;
+        let closed_at = sqlx::query_scalar!(
+            r#"UPDATE schedules SET closed_at = coalesce(closed_at, frontrow_now()) WHERE schedule_id = $1
+               RETURNING closed_at AS "closed_at!""#,
+            schedule_id.as_uuid(),
+        )
+        .fetch_optional(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(closed_at)
     }
 
     /// A date with all its seats; `None` when it was never opened.

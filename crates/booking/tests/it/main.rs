@@ -6,6 +6,7 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod closing;
 mod constraints;
 mod expiry;
 mod holding;

@@ -1,4 +1,5 @@
-//! Finishes what is kept but not seen yet: a concert whose room, a date whose seats another service has to make.
+//! Finishes what is kept but not seen yet: a concert whose room, a date whose seats another service has to make, a sale
+//! that it has to close.
 //!
 //! Both calls are harmless to repeat. A lease keeps two workers from making them at once, so that a late repetition
 //! does not undo a change of the room that came after.
@@ -52,6 +53,14 @@ impl App {
             if finished.is_err() {
                 self.store.release_schedule(schedule.schedule_id, PAUSE).await?;
             }
+        }
+        for _ in 0..RUN_LIMIT {
+            let Some(closing) = self.store.lease_next_closing(LEASE).await? else {
+                break;
+            };
+            // What fails is tried again when its lease is over.
+            let closed = self.finish_closing(closing).await.map(|_| ());
+            resumed.note("closing", &closed);
         }
         Ok(resumed)
     }

@@ -1,5 +1,6 @@
 //! What the service does, one file per use case.
 
+mod close_schedule;
 mod create_concert;
 mod create_schedule;
 mod create_venue;
@@ -8,6 +9,7 @@ mod get_concert;
 mod get_layout;
 mod get_seats;
 mod get_stats;
+mod list_audit_log;
 mod list_schedules;
 mod search_concerts;
 mod seed;

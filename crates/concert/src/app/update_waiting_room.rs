@@ -3,6 +3,7 @@
 use vocabulary::{ConcertId, UserId};
 
 use super::{App, AppError};
+use crate::domain::audit::Act;
 use crate::domain::lifecycle::ConcertEvent;
 use crate::domain::waiting_room::WaitingRoom;
 
@@ -18,7 +19,8 @@ pub struct UpdateWaitingRoom {
 }
 
 impl App {
-    /// Answers how the room works now. Nothing is kept here: the room is the queue service's.
+    /// Answers how the room works now. Nothing is kept here but that it was asked for: the room is
+    /// the queue service's.
     ///
     /// # Errors
     /// There is no such concert of this organiser, or the store or the queue service failed.
@@ -33,6 +35,14 @@ impl App {
             .state
             .apply(ConcertEvent::RoomChangeAsked)
             .map_err(|_| AppError::NotFound("concert"))?;
+        self.store
+            .note(
+                request.organiser_id,
+                Act::WaitingRoomChanged,
+                request.concert_id.as_uuid(),
+                request.room.details(),
+            )
+            .await?;
         Ok(self.queue.put_room(request.concert_id, &request.room).await?)
     }
 }

@@ -53,6 +53,13 @@ pub struct Schedule {
     /// When it begins.
     #[serde(with = "time::serde::rfc3339")]
     pub starts_at: OffsetDateTime,
+    /// When its sale was closed.
+    #[serde(
+        default,
+        with = "time::serde::rfc3339::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub closed_at: Option<OffsetDateTime>,
 }
 
 /// A date with what is left of it.

@@ -1,5 +1,6 @@
 //! What concerts, venues and dates are, and their rules. Nothing here waits, and nothing knows a store or a message.
 
+pub mod audit;
 pub mod concert;
 pub mod layout;
 pub mod lifecycle;

@@ -1,7 +1,9 @@
 //! How an organiser wants a waiting room to work.
 
+use serde_json::{Value, json};
 use service_kit::problem::FieldError;
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::text::fault;
 
@@ -19,6 +21,13 @@ pub struct WaitingRoom {
 }
 
 impl WaitingRoom {
+    /// The settings as the audit log keeps them.
+    #[must_use]
+    pub fn details(&self) -> Value {
+        let opens_at = self.opens_at.and_then(|at| at.format(&Rfc3339).ok());
+        json!({ "capacity": self.capacity, "admitPerSecond": self.admit_per_second, "opensAt": opens_at })
+    }
+
     /// `prefix` stands before the names of fields that are wrong.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use service_kit::problem::{FieldError, Problem};
 use time::OffsetDateTime;
 
 use crate::app::Stats;
+use crate::domain::audit::AuditPage;
 use crate::domain::concert::{Concert, Schedule, SeatsLeft};
 use crate::domain::layout::Layout;
 use crate::domain::page::Page;
@@ -75,6 +76,7 @@ impl From<Schedule> for pb::Schedule {
         Self {
             schedule_id: schedule.schedule_id.to_string(),
             starts_at: Some(timestamp(schedule.starts_at)),
+            closed_at: schedule.closed_at.map(timestamp),
         }
     }
 }
@@ -141,6 +143,22 @@ impl From<Stats> for pb::GetStatsResponse {
             serving_number: stats.room.serving_number,
             inside: stats.room.inside,
             schedules: schedules.collect(),
+        }
+    }
+}
+
+impl From<AuditPage> for pb::ListAuditLogResponse {
+    fn from(page: AuditPage) -> Self {
+        let next_cursor = page.next_cursor().unwrap_or_default();
+        let entries = page.entries.into_iter().map(|entry| pb::AuditEntry {
+            act: entry.act,
+            target_id: entry.target_id.to_string(),
+            at: Some(timestamp(entry.at)),
+            details_json: entry.details.to_string(),
+        });
+        Self {
+            entries: entries.collect(),
+            next_cursor,
         }
     }
 }

@@ -10,9 +10,10 @@ use tonic::{Request, Response, Status};
 use vocabulary::ProblemCode;
 
 use crate::app::{App, AppError, CreateConcert, CreateSchedule, CreateVenue, UpdateWaitingRoom};
+use crate::domain::audit::AuditQuery;
 use crate::domain::page::Search;
 use crate::peers::Visitor;
-use crate::store::StoreError;
+use crate::store::{Closing, StoreError};
 
 /// Serves the use cases.
 #[derive(Debug, Clone)]
@@ -156,6 +157,37 @@ impl ConcertService for ConcertGrpc {
         Ok(Response::new(pb::CreateScheduleResponse {
             schedule_id: schedule_id.to_string(),
         }))
+    }
+
+    async fn close_schedule(
+        &self,
+        request: Request<pb::CloseScheduleRequest>,
+    ) -> Answer<pb::CloseScheduleResponse> {
+        let request = request.into_inner();
+        let organiser_id = parse_id("organiserId", &request.organiser_id)?;
+        let closing = Closing {
+            schedule_id: parse_id("scheduleId", &request.schedule_id)?,
+            concert_id: parse_id("concertId", &request.concert_id)?,
+        };
+        let schedule = self
+            .app
+            .close_schedule(organiser_id, closing)
+            .await
+            .map_err(problem)?;
+        Ok(Response::new(pb::CloseScheduleResponse {
+            schedule: Some(schedule.into()),
+        }))
+    }
+
+    async fn list_audit_log(
+        &self,
+        request: Request<pb::ListAuditLogRequest>,
+    ) -> Answer<pb::ListAuditLogResponse> {
+        let request = request.into_inner();
+        let organiser_id = parse_id("organiserId", &request.organiser_id)?;
+        let query = AuditQuery::new(&request.cursor, request.limit).map_err(refused)?;
+        let page = self.app.audit_log(organiser_id, query).await.map_err(problem)?;
+        Ok(Response::new(page.into()))
     }
 
     async fn update_waiting_room(

@@ -6,8 +6,9 @@ use std::time::Duration;
 use contracts::{BookingClient, booking};
 use service_kit::grpc::client::{Channel, DEFAULT_DEADLINE};
 use service_kit::problem::Problem;
+use time::OffsetDateTime;
 use tonic::Request;
-use vocabulary::{ConcertId, ScheduleId};
+use vocabulary::{ConcertId, ProblemCode, ScheduleId};
 
 use crate::domain::layout::Layout;
 
@@ -85,6 +86,21 @@ impl Booking {
         };
         self.client.clone().open_schedule(request).await?;
         Ok(())
+    }
+
+    /// Ends the sale of a date; answers when it was first ended. A retry is harmless.
+    ///
+    /// # Errors
+    /// The peer's problem.
+    pub async fn close_schedule(&self, schedule_id: ScheduleId) -> Result<OffsetDateTime, Problem> {
+        let request = read(booking::CloseScheduleRequest {
+            schedule_id: schedule_id.to_string(),
+        });
+        let answer = self.client.clone().close_schedule(request).await?.into_inner();
+        let closed_at = answer
+            .closed_at
+            .ok_or_else(|| Problem::of(ProblemCode::Internal))?;
+        contracts::time_of("closedAt", &closed_at)
     }
 
     /// Counts by grade for each date; dates that the booking service does not know are left out.

@@ -3,13 +3,16 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use serde_json::json;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 use vocabulary::{Amount, ConcertId, Currency, Grade, ScheduleId, UserId, VenueId};
 
+use super::audit::note;
 use super::idempotency::claim;
 use super::{Creation, Lease, Once, Store, StoreError, Unreadable, interval};
+use crate::domain::audit::Act;
 use crate::domain::concert::{Concert, Price, Schedule};
 use crate::domain::lifecycle::ConcertState;
 use crate::domain::page::{Cursor, Page, Search};
@@ -133,6 +136,20 @@ impl Store {
             &amounts,
         )
         .execute(&mut *transaction)
+        .await?;
+        let details = json!({
+            "title": concert.title,
+            "venueId": concert.venue_id,
+            "currency": concert.currency.as_str(),
+            "waitingRoom": concert.room.details(),
+        });
+        note(
+            &mut transaction,
+            concert.organiser_id,
+            Act::ConcertCreated,
+            concert.concert_id.as_uuid(),
+            details,
+        )
         .await?;
         transaction.commit().await?;
         Ok(Creation::Now)
@@ -343,7 +360,7 @@ async fn with_prices_and_dates(
     let mut prices = prices_of(connection, &ids).await?;
     let mut schedules: HashMap<Uuid, Vec<Schedule>> = HashMap::new();
     let dates = sqlx::query!(
-        "SELECT concert_id, schedule_id, starts_at FROM schedules
+        "SELECT concert_id, schedule_id, starts_at, closed_at FROM schedules
          WHERE concert_id = ANY($1) AND state = 'ON_SALE' ORDER BY concert_id, starts_at, schedule_id",
         &ids,
     )
@@ -353,6 +370,7 @@ async fn with_prices_and_dates(
         schedules.entry(date.concert_id).or_default().push(Schedule {
             schedule_id: ScheduleId::from_uuid(date.schedule_id),
             starts_at: date.starts_at,
+            closed_at: date.closed_at,
         });
     }
     rows.into_iter()

@@ -3,6 +3,7 @@
 //! Postgres is the truth. Redis ([`cache`]) may be flushed, stopped or out of date without a wrong answer, and what
 //! never changes is kept in memory ([`layouts`]).
 
+mod audit;
 pub mod cache;
 mod concerts;
 mod idempotency;
@@ -13,7 +14,7 @@ mod venues;
 pub use concerts::{NewConcert, OwnedConcert, UnfinishedConcert};
 pub use idempotency::{Creation, IdempotencyKey, KEY_MAX_CHARS, Once, Route};
 pub use layouts::OnSale;
-pub use schedules::{NewSchedule, NotCreated, UnfinishedSchedule};
+pub use schedules::{Closing, NewSchedule, NotCreated, UnfinishedSchedule};
 pub use venues::{NewVenue, VenueTerms};
 
 use std::time::Duration;

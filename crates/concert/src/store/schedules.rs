@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 use vocabulary::{ConcertId, ScheduleId, UserId};
 
+use super::audit::note;
 use super::idempotency::claim;
 use super::{Creation, Lease, Once, Store, StoreError, interval};
-use crate::domain::concert::MAX_SCHEDULES;
+use crate::domain::audit::Act;
+use crate::domain::concert::{MAX_SCHEDULES, Schedule};
 
 /// A date to be kept.
 #[derive(Debug, Clone, Copy)]
@@ -49,6 +53,15 @@ impl From<sqlx::Error> for NotCreated {
 /// A date whose seats may not be on sale yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UnfinishedSchedule {
+    /// Its id.
+    pub schedule_id: ScheduleId,
+    /// Its concert.
+    pub concert_id: ConcertId,
+}
+
+/// A date whose sale is to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Closing {
     /// Its id.
     pub schedule_id: ScheduleId,
     /// Its concert.
@@ -116,6 +129,18 @@ impl Store {
         if inserted.rows_affected() == 0 {
             return Err(NotCreated::NotInFuture);
         }
+        let details = json!({
+            "concertId": schedule.concert_id,
+            "startsAt": schedule.starts_at.format(&Rfc3339).unwrap_or_default(),
+        });
+        note(
+            &mut transaction,
+            schedule.organiser_id,
+            Act::ScheduleCreated,
+            schedule.schedule_id.as_uuid(),
+            details,
+        )
+        .await?;
         transaction.commit().await?;
         Ok(Creation::Now)
     }
@@ -200,5 +225,103 @@ impl Store {
         .execute(&self.pool)
         .await?;
         Ok(())
+    }
+
+    /// Notes that the sale of a date is to end, once; `false` when there is no such date on sale of this organiser. For
+    /// `lease` nobody else tells the booking service.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn ask_to_close(
+        &self,
+        organiser_id: UserId,
+        closing: Closing,
+        lease: Duration,
+    ) -> Result<bool, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        let asked = sqlx::query!(
+            "UPDATE schedules SET closing_at = frontrow_now(), leased_until = frontrow_now() + $4
+             FROM concerts
+             WHERE schedule_id = $1 AND schedules.concert_id = $2 AND schedules.state = 'ON_SALE' AND closing_at IS NULL
+               AND concerts.concert_id = schedules.concert_id AND concerts.organiser_id = $3",
+            closing.schedule_id.as_uuid(),
+            closing.concert_id.as_uuid(),
+            organiser_id.as_uuid(),
+            interval(lease),
+        )
+        .execute(&mut *transaction)
+        .await?;
+        if asked.rows_affected() == 1 {
+            let target = closing.schedule_id.as_uuid();
+            let details = json!({ "concertId": closing.concert_id });
+            note(
+                &mut transaction,
+                organiser_id,
+                Act::ScheduleClosed,
+                target,
+                details,
+            )
+            .await?;
+            transaction.commit().await?;
+            return Ok(true);
+        }
+        let asked_before = sqlx::query_scalar!(
+            r#"SELECT EXISTS (SELECT FROM schedules JOIN concerts USING (concert_id)
+                              WHERE schedule_id = $1 AND concert_id = $2 AND organiser_id = $3
+                                AND closing_at IS NOT NULL) AS "asked_before!""#,
+            closing.schedule_id.as_uuid(),
+            closing.concert_id.as_uuid(),
+            organiser_id.as_uuid(),
+        )
+        .fetch_one(&mut *transaction)
+        .await?;
+        Ok(asked_before)
+    }
+
+    /// Leases the closing that waited longest; `None` when none waits.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn lease_next_closing(&self, lease: Duration) -> Result<Option<Closing>, StoreError> {
+        let row = sqlx::query_as!(
+            Row,
+            "UPDATE schedules SET leased_until = frontrow_now() + $1
+             WHERE schedule_id = (SELECT schedule_id FROM schedules
+                                  WHERE closing_at IS NOT NULL AND closed_at IS NULL
+                                    AND leased_until <= frontrow_now()
+                                  ORDER BY leased_until LIMIT 1 FOR UPDATE SKIP LOCKED)
+             RETURNING schedule_id, concert_id",
+            interval(lease),
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row.map(|row| Closing {
+            schedule_id: ScheduleId::from_uuid(row.schedule_id),
+            concert_id: ConcertId::from_uuid(row.concert_id),
+        }))
+    }
+
+    /// Notes when the sale ended; answers the date.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn note_closed(
+        &self,
+        schedule_id: ScheduleId,
+        closed_at: OffsetDateTime,
+    ) -> Result<Schedule, StoreError> {
+        let row = sqlx::query!(
+            "UPDATE schedules SET closed_at = coalesce(closed_at, $2)
+             WHERE schedule_id = $1 AND closing_at IS NOT NULL RETURNING starts_at, closed_at",
+            schedule_id.as_uuid(),
+            closed_at,
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(Schedule {
+            schedule_id,
+            starts_at: row.starts_at,
+            closed_at: row.closed_at,
+        })
     }
 }

@@ -1,10 +1,13 @@
 //! Venues and their plans.
 
+use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use vocabulary::{Grade, UserId, VenueId};
 
+use super::audit::note;
 use super::idempotency::claim;
 use super::{Creation, Once, Store, StoreError};
+use crate::domain::audit::Act;
 use crate::domain::layout::PlanHash;
 use crate::domain::plan::SeatPlan;
 
@@ -91,6 +94,14 @@ impl Store {
             &grades,
         )
         .execute(&mut *transaction)
+        .await?;
+        note(
+            &mut transaction,
+            venue.organiser_id,
+            Act::VenueCreated,
+            venue.venue_id.as_uuid(),
+            json!({ "name": venue.name, "seats": venue.seats }),
+        )
         .await?;
         transaction.commit().await?;
         Ok(Creation::Now)

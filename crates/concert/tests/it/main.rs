@@ -6,6 +6,7 @@
 )]
 
 mod caching;
+mod closing;
 mod creating;
 mod organisers;
 mod peers;

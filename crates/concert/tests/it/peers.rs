@@ -19,6 +19,7 @@ pub(crate) struct Script {
     pub(crate) rooms_put: usize,
     pub(crate) opened: HashMap<String, bk::OpenScheduleRequest>,
     pub(crate) openings: usize,
+    pub(crate) closings: usize,
     pub(crate) visits: Vec<qu::CheckVisitRequest>,
     pub(crate) queue_down: bool,
     pub(crate) booking_down: bool,
@@ -141,6 +142,23 @@ impl BookingService for Peers {
             return Err(Status::already_exists("another content"));
         }
         Ok(Response::new(bk::OpenScheduleResponse {}))
+    }
+
+    async fn close_schedule(
+        &self,
+        request: Request<bk::CloseScheduleRequest>,
+    ) -> Answer<bk::CloseScheduleResponse> {
+        let mut script = self.booking()?;
+        script.closings += 1;
+        if !script.opened.contains_key(&request.into_inner().schedule_id) {
+            return Err(Status::not_found("never opened"));
+        }
+        Ok(Response::new(bk::CloseScheduleResponse {
+            closed_at: Some(prost_types::Timestamp {
+                seconds: 1_800_000_000,
+                nanos: 0,
+            }),
+        }))
     }
 
     async fn get_seat_states(

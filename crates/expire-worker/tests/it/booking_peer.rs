@@ -96,6 +96,7 @@ macro_rules! never_called {
 
 never_called! {
     open_schedule: OpenScheduleRequest -> OpenScheduleResponse;
+    close_schedule: CloseScheduleRequest -> CloseScheduleResponse;
     get_seat_states: GetSeatStatesRequest -> GetSeatStatesResponse;
     count_seats: CountSeatsRequest -> CountSeatsResponse;
     hold_seats: HoldSeatsRequest -> HoldSeatsResponse;

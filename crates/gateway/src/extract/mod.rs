@@ -15,7 +15,7 @@ pub(crate) use bearer::{Bearer, Organiser};
 pub(crate) use body::{Body, MEBIBYTE};
 pub(crate) use field_rules::{Broken, Rules};
 pub(crate) use idempotency::IdempotencyKey;
-pub(crate) use path::PathId;
+pub(crate) use path::{PathId, PathIds};
 pub(crate) use payment_credential::PaymentCredential;
 pub(crate) use query::Query;
 pub(crate) use queue_token::{QueueTokenHeader, Visitor};

@@ -1,4 +1,4 @@
-//! The id in a path.
+//! The ids in a path.
 
 use std::str::FromStr;
 
@@ -24,5 +24,28 @@ where
             .await
             .map_err(|_| not_found())?;
         text.parse().map(Self).map_err(|_| not_found())
+    }
+}
+
+/// The two ids in the path, in its order.
+pub(crate) struct PathIds<A, B>(pub A, pub B);
+
+impl<S, A, B> FromRequestParts<S> for PathIds<A, B>
+where
+    S: Send + Sync,
+    A: FromStr,
+    B: FromStr,
+{
+    type Rejection = ApiProblem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiProblem> {
+        let not_found = || ApiProblem::from(ProblemCode::NotFound);
+        let Path((first, second)) = Path::<(String, String)>::from_request_parts(parts, state)
+            .await
+            .map_err(|_| not_found())?;
+        match (first.parse(), second.parse()) {
+            (Ok(first), Ok(second)) => Ok(Self(first, second)),
+            _ => Err(not_found()),
+        }
     }
 }

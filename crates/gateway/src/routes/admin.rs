@@ -6,8 +6,8 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use contracts::concert::{
-    self, CreateConcertRequest, CreateScheduleRequest, CreateVenueRequest, GetStatsRequest,
-    UpdateWaitingRoomRequest,
+    self, CloseScheduleRequest, CreateConcertRequest, CreateScheduleRequest, CreateVenueRequest,
+    GetStatsRequest, ListAuditLogRequest, UpdateWaitingRoomRequest,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -15,10 +15,11 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use vocabulary::{ConcertId, ProblemCode as P, VenueId};
+use vocabulary::{ConcertId, ProblemCode as P, ScheduleId, VenueId};
 
-use super::created;
-use crate::extract::{Body, IdempotencyKey, MEBIBYTE, Organiser, PathId, Rules};
+use super::concerts::Schedule;
+use super::{Page, created};
+use crate::extract::{Body, IdempotencyKey, MEBIBYTE, Organiser, PathId, PathIds, Query, Rules};
 use crate::openapi::{BODY, IDEMPOTENT, ORGANISER, problems};
 use crate::problem::ApiProblem;
 use crate::state::App;
@@ -32,8 +33,10 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(create_venue))
         .routes(routes!(create_concert))
         .routes(routes!(create_schedule))
+        .routes(routes!(close_schedule))
         .routes(routes!(update_waiting_room))
         .routes(routes!(get_stats))
+        .routes(routes!(list_audit_log))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -254,6 +257,31 @@ async fn create_schedule(
     Ok((http::StatusCode::CREATED, Json(schedule)))
 }
 
+problems!(CloseScheduleProblems: ORGANISER, &[P::NotFound]);
+
+/// End the sale of a date: from the answer on no new hold is made. What is held may still be paid. Repeating it changes
+/// nothing.
+#[utoipa::path(
+    post, path = "/v1/admin/concerts/{concertId}/schedules/{scheduleId}/closing", tag = "admin",
+    params(("concertId" = uuid::Uuid, Path), ("scheduleId" = uuid::Uuid, Path)),
+    responses((status = 200, body = Schedule, description = "The date, closed."), CloseScheduleProblems),
+    security(("bearer" = []))
+)]
+async fn close_schedule(
+    State(app): State<App>,
+    PathIds(concert_id, schedule_id): PathIds<ConcertId, ScheduleId>,
+    Organiser(organiser_id): Organiser,
+) -> Result<Json<Schedule>, ApiProblem> {
+    let request = CloseScheduleRequest {
+        organiser_id: organiser_id.to_string(),
+        concert_id: concert_id.to_string(),
+        schedule_id: schedule_id.to_string(),
+    };
+    let answer = app.clients.organiser.clone().close_schedule(request).await?;
+    let schedule = wire::required("CloseScheduleResponse.schedule", answer.into_inner().schedule)?;
+    Ok(Json(schedule.try_into()?))
+}
+
 problems!(WaitingRoomProblems: BODY, ORGANISER, &[P::NotFound]);
 
 /// Change a waiting room while people wait.
@@ -344,5 +372,72 @@ async fn get_stats(
         serving_number: answer.serving_number,
         inside: answer.inside,
         schedules: schedules.collect(),
+    }))
+}
+
+/// What an organiser did.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct AuditEntry {
+    /// `VENUE_CREATED`, `CONCERT_CREATED`, `SCHEDULE_CREATED`, `WAITING_ROOM_CHANGED`, `SCHEDULE_CLOSED`.
+    act: String,
+    /// What it was done to: a venue, a concert or a schedule.
+    #[schema(format = Uuid)]
+    target_id: String,
+    #[serde(with = "time::serde::rfc3339")]
+    at: OffsetDateTime,
+    /// What was asked for.
+    #[schema(value_type = Object)]
+    details: serde_json::Value,
+}
+
+impl TryFrom<concert::AuditEntry> for AuditEntry {
+    type Error = BrokenContract;
+
+    fn try_from(entry: concert::AuditEntry) -> Result<Self, Self::Error> {
+        Ok(Self {
+            at: wire::time("AuditEntry.at", entry.at)?,
+            details: serde_json::from_str(&entry.details_json)
+                .map_err(|_| BrokenContract("AuditEntry.details_json"))?,
+            act: entry.act,
+            target_id: entry.target_id,
+        })
+    }
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct AuditLog {
+    entries: Vec<AuditEntry>,
+    /// Absent when there is no more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    next_cursor: Option<String>,
+}
+
+problems!(AuditLogProblems: ORGANISER, &[P::InvalidField]);
+
+/// What you did as an organiser, newest first.
+#[utoipa::path(
+    get, path = "/v1/admin/audit-log", tag = "admin", params(Page),
+    responses((status = 200, body = AuditLog, description = "Some of it."), AuditLogProblems),
+    security(("bearer" = []))
+)]
+async fn list_audit_log(
+    State(app): State<App>,
+    Organiser(organiser_id): Organiser,
+    Query(page): Query<Page>,
+) -> Result<Json<AuditLog>, ApiProblem> {
+    let request = ListAuditLogRequest {
+        organiser_id: organiser_id.to_string(),
+        cursor: page.cursor,
+        limit: page.limit.unwrap_or_default(),
+    };
+    let answer = app.clients.organiser.clone().list_audit_log(request).await?;
+    let answer = answer.into_inner();
+    let entries = answer.entries.into_iter().map(AuditEntry::try_from);
+    Ok(Json(AuditLog {
+        entries: entries.collect::<Result<_, _>>()?,
+        next_cursor: wire::non_empty(answer.next_cursor),
     }))
 }

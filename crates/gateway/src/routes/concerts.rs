@@ -27,11 +27,18 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 /// A date of a concert.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct Schedule {
+pub(super) struct Schedule {
     #[schema(format = Uuid)]
     schedule_id: String,
     #[serde(with = "time::serde::rfc3339")]
     starts_at: OffsetDateTime,
+    /// When its sale was closed; absent while it goes on.
+    #[serde(
+        serialize_with = "time::serde::rfc3339::option::serialize",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schema(nullable = false)]
+    closed_at: Option<OffsetDateTime>,
 }
 
 impl TryFrom<concert::Schedule> for Schedule {
@@ -40,6 +47,7 @@ impl TryFrom<concert::Schedule> for Schedule {
     fn try_from(schedule: concert::Schedule) -> Result<Self, Self::Error> {
         Ok(Self {
             starts_at: wire::time("Schedule.starts_at", schedule.starts_at)?,
+            closed_at: wire::optional_time("Schedule.closed_at", schedule.closed_at)?,
             schedule_id: schedule.schedule_id,
         })
     }
@@ -67,7 +75,7 @@ struct Concert {
     /// ISO 4217.
     currency: String,
     prices: Vec<Price>,
-    /// In the order of their beginning; only those on sale.
+    /// In the order of their beginning; only those that are or were on sale.
     schedules: Vec<Schedule>,
 }
 

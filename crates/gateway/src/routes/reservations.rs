@@ -106,7 +106,7 @@ struct Hold {
 
 impl Rules for Hold {}
 
-problems!(HoldProblems: BODY, VISIT, IDEMPOTENT, &[P::NotFound, P::SeatUnavailable, P::SeatCapExceeded]);
+problems!(HoldProblems: BODY, VISIT, IDEMPOTENT, &[P::NotFound, P::SaleClosed, P::SeatUnavailable, P::SeatCapExceeded]);
 
 /// Hold one to four seats, all or nothing. The visit leaves its page with the hold.
 #[utoipa::path(

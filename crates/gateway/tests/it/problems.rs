@@ -37,7 +37,10 @@ async fn every_code_has_its_status() {
             "email-taken seat-unavailable reservation-not-releasable payment-in-progress already-paid \
              idempotency-key-in-progress",
         ),
-        (410, "queue-token-expired page-left payment-window-closed"),
+        (
+            410,
+            "queue-token-expired page-left sale-closed payment-window-closed",
+        ),
         (413, "body-too-large"),
         (415, "unsupported-media-type"),
         (

@@ -247,3 +247,14 @@ async fn promise_14_a_forged_queue_token_has_no_standing() {
     }
     assert_eq!(gateway.upstreams.calls("queue.v1.QueueService/GetToken"), 0);
 }
+
+#[tokio::test]
+async fn an_empty_key_set_is_none_yet() {
+    let gateway = Gateway::start().await;
+    let published = gateway.get("/.well-known/jwks.json").await.expect(200);
+    gateway.upstreams.publish_keys(json!({ "keys": [] }).to_string());
+    // A token of an unknown key has the keys fetched again.
+    let token = Signer::new("key-2").access_token(UserId::new(), &[Role::Buyer]);
+    wallet(&gateway, &token).await.expect_problem(503, "unavailable");
+    assert_eq!(gateway.get("/.well-known/jwks.json").await.expect(200), published);
+}

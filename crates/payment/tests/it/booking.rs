@@ -396,6 +396,13 @@ impl BookingService for Handle {
         Err(Status::unimplemented("not a payment's business"))
     }
 
+    async fn close_schedule(
+        &self,
+        _: Request<CloseScheduleRequest>,
+    ) -> Result<Response<CloseScheduleResponse>, Status> {
+        Err(Status::unimplemented("not a payment's business"))
+    }
+
     async fn get_seat_states(
         &self,
         _: Request<GetSeatStatesRequest>,
