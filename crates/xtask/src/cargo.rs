@@ -79,12 +79,30 @@ impl Drop for Running {
     }
 }
 
-/// Builds everything and answers the folder of the programs.
-pub(crate) async fn build(root: &Path, release: bool) -> Result<PathBuf> {
+/// What is built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Built {
+    /// The programs, to be run.
+    Programs,
+    /// The programs, optimised.
+    OptimisedPrograms,
+    /// The programs and all tests, with the features that both share: `cargo test` then finds them as they are and
+    /// compiles nothing again.
+    ProgramsAndTests,
+}
+
+/// Builds the workspace and answers the folder of the programs.
+pub(crate) async fn build(root: &Path, built: Built) -> Result<PathBuf> {
     let mut command = cargo(root);
     command.args(["build", "--workspace", "--message-format=json-render-diagnostics"]);
-    if release {
-        command.arg("--release");
+    match built {
+        Built::Programs => {}
+        Built::OptimisedPrograms => {
+            command.arg("--release");
+        }
+        Built::ProgramsAndTests => {
+            command.arg("--all-targets");
+        }
     }
     let mut build = Running::start(command.stdout(Stdio::piped()))?;
     let mut programs: Vec<PathBuf> = Vec::new();

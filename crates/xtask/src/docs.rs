@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use local_servers::topology::{GATEWAY, Role, SERVICES, Service};
 use tokio::process::Command;
 
-use crate::cargo;
+use crate::cargo::{self, Built};
 use crate::report::say;
 
 const CONFIGURATION: &str = "docs/configuration.md";
@@ -25,7 +25,7 @@ pub(crate) struct Options {
 
 pub(crate) async fn run(options: Options) -> Result<ExitCode> {
     let root = cargo::root()?;
-    let bin_dir = cargo::build(&root, false).await?;
+    let bin_dir = cargo::build(&root, Built::Programs).await?;
     if options.check {
         check(&root, &bin_dir).await?;
         say(&format!("{CONFIGURATION} and {ERRORS} are what the programs say"));

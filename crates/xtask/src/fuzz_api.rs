@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result};
 use local_servers::{Durability, Endpoints, Given, Home, Servers, System, SystemOptions};
 
-use crate::cargo;
+use crate::cargo::{self, Built};
 use crate::report::Report;
 use crate::stop::Stop;
 use crate::tools::{self, Tool};
@@ -48,7 +48,7 @@ pub(crate) async fn run(options: Options) -> Result<ExitCode> {
     let report = Report::new();
     let root = cargo::root()?;
     let mut stop = Stop::listen()?;
-    let bin_dir = cargo::build(&root, false).await?;
+    let bin_dir = cargo::build(&root, Built::Programs).await?;
     let home = Home::open(root.join(".frontrow/fuzz-servers")).await?;
     home.empty().await?;
     let progress = |line: &str| report.step(line);

@@ -1,15 +1,19 @@
 //! `cargo xtask test`: everything that must hold before a change is taken, with servers of its own.
 
+use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use local_servers::{Durability, Endpoints, Given, Home, Kind, Servers};
 
+use crate::cargo::{self, Built};
 use crate::report::{Report, say};
 use crate::stop::Stop;
-use crate::{cargo, deploy_checks, docs, fuzz_api, proto, sqlx};
+use crate::{deploy_checks, docs, fuzz_api, proto, sqlx};
 
 /// Tests take these for the servers to use.
 const VARIABLES: [(Kind, &str); 3] = [
@@ -42,6 +46,9 @@ pub(crate) async fn run(options: Options) -> Result<ExitCode> {
     }
     let all_well = steps.summary();
     outcome?;
+    if options.filter.is_none() {
+        steps.keep(&cargo::root()?)?;
+    }
     Ok(if all_well {
         ExitCode::SUCCESS
     } else {
@@ -76,7 +83,7 @@ async fn check_all(options: &Options, steps: &mut Steps, servers: &mut Option<Se
     }
     let mut bin_dir = PathBuf::new();
     let built = async {
-        bin_dir = cargo::build(&root, false).await?;
+        bin_dir = cargo::build(&root, Built::ProgramsAndTests).await?;
         Ok(())
     };
     if !steps.take("build", built).await {
@@ -226,6 +233,34 @@ impl Steps {
         well
     }
 
+    /// Adds a line to `.frontrow/test-times.jsonl`: when, whether all was well, and the seconds of each step. Whoever
+    /// wonders since when something is slow, or came to fail, finds it there.
+    fn keep(&self, root: &Path) -> Result<()> {
+        let at = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_secs();
+        let seconds: BTreeMap<_, _> = self
+            .done
+            .iter()
+            .map(|(name, seconds, _)| (*name, seconds))
+            .collect();
+        let line = serde_json::json!({
+            "atUnixSeconds": at,
+            "well": self.all_well(),
+            "togetherSeconds": self.report.elapsed().as_secs_f64(),
+            "seconds": seconds,
+        });
+        let path = root.join(".frontrow/test-times.jsonl");
+        let file = OpenOptions::new().create(true).append(true).open(&path);
+        file.and_then(|mut file| writeln!(file, "{line}"))
+            .with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    fn all_well(&self) -> bool {
+        !self.done.is_empty() && self.done.iter().all(|(.., verdict)| *verdict != Verdict::Failed)
+    }
+
     /// Says it all again in a few lines; true when every step went well.
     fn summary(&self) -> bool {
         say("");
@@ -237,8 +272,7 @@ impl Steps {
             };
             say(&format!("{name:<24} {seconds:7.1} s   {verdict}"));
         }
-        let all_well =
-            !self.done.is_empty() && self.done.iter().all(|(.., verdict)| *verdict != Verdict::Failed);
+        let all_well = self.all_well();
         let skipped = self
             .done
             .iter()

@@ -12,9 +12,10 @@ use local_servers::{
     Durability, Endpoints, Error, Given, Home, Servers, System, SystemOptions, check_free, environment_file,
 };
 
+use crate::cargo::{self, Built};
 use crate::report::{Report, say};
 use crate::stop::Stop;
-use crate::{cargo, walk};
+use crate::walk;
 
 /// Handed on to every service from our own environment.
 const PASSED_THROUGH: [&str; 7] = [
@@ -186,7 +187,12 @@ fn url_variable(service: &Service) -> String {
 
 async fn build(root: &std::path::Path, release: bool, report: &Report) -> Result<PathBuf> {
     report.step("building the workspace (the first time takes some minutes)");
-    let bin_dir = cargo::build(root, release).await?;
+    let built = if release {
+        Built::OptimisedPrograms
+    } else {
+        Built::Programs
+    };
+    let bin_dir = cargo::build(root, built).await?;
     report.step(&format!("programs are in {}", bin_dir.display()));
     Ok(bin_dir)
 }
