@@ -42,6 +42,15 @@ impl ProcessId {
         }
     }
 
+    /// Those below this process now.
+    pub(crate) fn below(&self) -> Vec<ProcessId> {
+        if self.is_running() {
+            descendants(self.pid)
+        } else {
+            Vec::new()
+        }
+    }
+
     /// Freezes this process and all below it. The parent first, so that it starts no more children meanwhile.
     pub(crate) fn freeze_tree(&self) {
         self.signal(Signal::STOP);

@@ -20,6 +20,9 @@ const LOG_BYTES: u64 = 32 * 1024 * 1024;
 const TAIL_LINES: usize = 25;
 const TAIL_BYTES: u64 = 16 * 1024;
 
+/// How long what was killed may take to be gone.
+const KILLED_BOUND: Duration = Duration::from_secs(10);
+
 /// Killed, with all below it, when dropped.
 #[derive(Debug)]
 pub(crate) struct Process {
@@ -104,18 +107,31 @@ impl Process {
         }
     }
 
-    /// Asks it to end, and kills it when it has not after `grace`. True when it ended by itself.
+    /// Asks it to end, and kills what is left of it and of those below it after `grace`. True when all ended by
+    /// themselves.
     pub(crate) async fn stop(&mut self, signal: Signal, grace: Duration) -> bool {
         if self.ended().is_some() {
             return true;
         }
         self.id.thaw_tree();
+        let (below, end) = (self.id.below(), Instant::now() + grace);
         self.id.signal(signal);
-        if self.ended_within(grace).await.is_some() {
-            return true;
+        let mut by_itself = self.ended_within(grace).await.is_some();
+        if !by_itself {
+            self.kill().await;
         }
-        self.kill().await;
-        false
+        // A script may end before the program that it wraps, as RabbitMQ's does.
+        for child in below {
+            if !child
+                .ended_within(end.saturating_duration_since(Instant::now()))
+                .await
+            {
+                by_itself = false;
+                child.signal(Signal::KILL);
+                child.ended_within(KILLED_BOUND).await;
+            }
+        }
+        by_itself
     }
 
     /// Kills it and all below it, and waits until they are gone.
@@ -124,9 +140,9 @@ impl Process {
             return;
         }
         let below = self.id.kill_tree();
-        self.ended_within(Duration::from_secs(10)).await;
+        self.ended_within(KILLED_BOUND).await;
         for child in below {
-            child.ended_within(Duration::from_secs(10)).await;
+            child.ended_within(KILLED_BOUND).await;
         }
     }
 
@@ -181,5 +197,28 @@ fn tail(log: &Path, from: u64) -> String {
             lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
         }
         Err(error) => format!("    (it cannot be read: {error})"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_outlives_the_script_that_wraps_it_is_stopped_with_it() {
+        let home = Home::temporary().await.unwrap();
+        let mut script = Command::new("/bin/sh");
+        // It ends at once when asked to, and leaves its child behind.
+        script.args(["-c", "trap 'exit 0' TERM; sleep 600 & wait"]);
+        let log = home.logs().join("script.log");
+        let mut process = Process::spawn(&home, "a script", script, log, Signal::TERM).unwrap();
+        let child = loop {
+            if let Some(child) = process.id.below().pop() {
+                break child;
+            }
+            tokio::task::yield_now().await;
+        };
+        assert!(!process.stop(Signal::TERM, Duration::from_millis(200)).await);
+        assert!(!child.is_running());
     }
 }
