@@ -11,7 +11,10 @@ mod rabbitmq;
 mod redis;
 mod watch;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use end_to_end::Crowd;
+use test_support::eventually;
 
 /// Calls may take so long while a store is away.
 const QUICK: Duration = Duration::from_millis(2_500);
@@ -23,6 +26,18 @@ fn large(capacity: u32) -> end_to_end::SaleOptions {
         seats: (20, 60),
         ..end_to_end::SaleOptions::default()
     }
+}
+
+/// By itself, and within the bound, somebody of the crowd holds or pays again.
+async fn buys_on(crowd: &Crowd<'_>, bound: Duration) {
+    let begun = Instant::now();
+    eventually("the sale to go on", async || {
+        let ((), tries) = crowd.during(pause_ms(500)).await;
+        tries.assert_plain(QUICK);
+        (tries.successes() > 0).then_some(())
+    })
+    .await;
+    assert!(begun.elapsed() < bound, "{:?}", begun.elapsed());
 }
 
 async fn pause_ms(ms: u64) {

@@ -1,12 +1,12 @@
 //! Postgres restarted, killed and frozen, for all services at once.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use end_to_end::{Crowd, Sale, World, WorldOptions, invariants};
 use sqlx::{Connection as _, PgConnection};
-use test_support::{eventually, unique_name};
+use test_support::unique_name;
 
-use crate::{QUICK, large, pause_ms};
+use crate::{QUICK, buys_on, large, pause_ms};
 
 async fn answers(world: &World) -> bool {
     let url = world.postgres.as_ref().unwrap().url().await;
@@ -62,17 +62,7 @@ async fn promises_15_and_16_with_postgres_restarted_killed_or_frozen_answers_are
 
         crowd.assert_kept(&tries).await;
 
-        let healed = Instant::now();
-        eventually("the sale to go on", async || {
-            let ((), after) = crowd.during(pause_ms(500)).await;
-            (after.successes() > 0).then_some(())
-        })
-        .await;
-        assert!(
-            healed.elapsed() < Duration::from_secs(8),
-            "{fault}: {:?}",
-            healed.elapsed()
-        );
+        buys_on(&crowd, Duration::from_secs(8)).await;
         assert_eq!(buyer.reservation(&held).await["status"], "PENDING", "{fault}");
     }
     buyer
