@@ -12,7 +12,7 @@ use crate::error::{Doing, Result};
 use crate::proc::ProcessId;
 
 /// Reads lines `PID START_TICKS SIGNAL`. The start time (field 22 of `stat`, the 20th after the name) guards against a
-/// reused pid.
+/// reused pid. `kill -s`, since dash refuses a group's number after `kill -KILL --`.
 const SCRIPT: &str = r#"
 trap '' INT TERM HUP
 all=
@@ -23,8 +23,8 @@ each() { for one in $all; do
     pid=${one%%:*}; rest=${one#*:}; start=${rest%%:*}; signal=${rest#*:}
     running "$pid" "$start" && "$@"
 done; return 0; }
-ask() { kill -CONT -- "-$pid"; kill "-$signal" "$pid"; }
-end() { kill -KILL -- "-$pid"; kill -KILL "$pid"; }
+ask() { kill -s CONT -- "-$pid"; kill -s "$signal" "$pid"; }
+end() { kill -s KILL -- "-$pid"; kill -s KILL "$pid"; }
 count() { left=1; }
 {
 if [ "$1" -gt 0 ]; then
@@ -84,5 +84,31 @@ impl Guardian {
     pub(crate) fn finish(&self) {
         drop(self.pipe.lock().unwrap_or_else(PoisonError::into_inner).take());
         let _ = self.child.lock().unwrap_or_else(PoisonError::into_inner).wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn it_kills_what_a_script_has_started_together_with_the_script() {
+        let guardian = Guardian::start(0, None).unwrap();
+        let mut script = Command::new("/bin/sh");
+        script.args(["-c", "sleep 600 & wait"]).process_group(0);
+        let mut script = script.spawn().unwrap();
+        let id = ProcessId::of(script.id().cast_signed()).unwrap();
+        let child = loop {
+            if let Some(child) = id.below().pop() {
+                break child;
+            }
+            tokio::task::yield_now().await;
+        };
+        guardian.watch(&id, "TERM");
+        guardian.finish();
+        script.wait().unwrap();
+        assert!(child.ended_within(Duration::from_secs(2)).await);
     }
 }
