@@ -1,6 +1,7 @@
 //! The one mapping from what went wrong to what a caller learns.
 
 use service_kit::problem::{FieldError, Problem};
+use service_kit::telemetry::causes;
 use tonic::{Code, Status};
 use vocabulary::ProblemCode;
 
@@ -92,16 +93,4 @@ fn of_refused(refused: Refused) -> Problem {
 
 fn seat(position: usize, rule: String) -> Problem {
     Problem::field(format!("seatIds[{position}]"), rule)
-}
-
-/// An error with what is behind it.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
