@@ -249,6 +249,7 @@ fn concert_rows() -> Vec<Wrong> {
         }],
         waiting_room: Some(room),
         idempotency_key: String::new(),
+        refund_policy: None,
     };
     let venue = concert::CreateVenueRequest {
         organiser_id: id(),
@@ -464,6 +465,11 @@ fn booking_rows() -> Vec<Wrong> {
         concert_id: id(),
         currency: "KRW".to_owned(),
         seats: vec![seat.clone()],
+        starts_at: Some(prost_types::Timestamp {
+            seconds: 1_900_000_000,
+            nanos: 0,
+        }),
+        refund_policy: Some(booking::RefundPolicy::default()),
     };
     let hold = booking::HoldSeatsRequest {
         user_id: id(),

@@ -32,10 +32,17 @@ pub(crate) const fn status(code: ProblemCode) -> StatusCode {
         P::EmailTaken
         | P::SeatUnavailable
         | P::ReservationNotReleasable
+        | P::ReservationNotCancelable
+        | P::OrderUsed
         | P::PaymentInProgress
         | P::AlreadyPaid
         | P::IdempotencyKeyInProgress => StatusCode::CONFLICT,
-        P::QueueTokenExpired | P::PageLeft | P::SaleClosed | P::PaymentWindowClosed => StatusCode::GONE,
+        P::QueueTokenExpired
+        | P::PageLeft
+        | P::SaleClosed
+        | P::PaymentWindowClosed
+        | P::CancellationWindowClosed
+        | P::ScheduleCanceled => StatusCode::GONE,
         P::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         P::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         P::InvalidField | P::SeatCapExceeded | P::CardRequired | P::IdempotencyKeyReused => {

@@ -115,13 +115,16 @@ pub fn grpc_code(code: ProblemCode) -> Code {
         | P::QueueTokenInvalid
         | P::PaymentTokenInvalid => Code::Unauthenticated,
         P::Forbidden | P::QueueTokenForeign | P::NotAdmitted => Code::PermissionDenied,
-        P::EmailTaken => Code::AlreadyExists,
+        P::EmailTaken | P::OrderUsed => Code::AlreadyExists,
         P::QueueTokenExpired
         | P::PageLeft
         | P::SaleClosed
         | P::RoomClosed
         | P::SeatCapExceeded
         | P::ReservationNotReleasable
+        | P::ReservationNotCancelable
+        | P::CancellationWindowClosed
+        | P::ScheduleCanceled
         | P::InsufficientPoints
         | P::AlreadyPaid
         | P::PaymentWindowClosed

@@ -104,6 +104,16 @@ typed_id!(
     "payment id"
 );
 typed_id!(
+    /// Points bought by card, once.
+    ChargeId,
+    "charge id"
+);
+typed_id!(
+    /// Money of one canceled reservation on its way back.
+    RefundId,
+    "refund id"
+);
+typed_id!(
     /// One line of a wallet's history.
     LedgerEntryId,
     "ledger entry id"

@@ -14,8 +14,8 @@ pub mod access_token;
 pub mod demo;
 
 pub use ids::{
-    ConcertId, LedgerEntryId, ParseIdError, PaymentId, ReservationId, ScheduleId, SeatId, UserId, VenueId,
-    VisitId,
+    ChargeId, ConcertId, LedgerEntryId, ParseIdError, PaymentId, RefundId, ReservationId, ScheduleId, SeatId,
+    UserId, VenueId, VisitId,
 };
 pub use money::{Amount, Currency, MoneyError};
 pub use problem_code::ProblemCode;

@@ -92,6 +92,12 @@ problem_codes! {
     SeatCapExceeded => "seat-cap-exceeded", "Too many seats";
     /// The reservation is not in a state that allows this.
     ReservationNotReleasable => "reservation-not-releasable", "The reservation cannot be released now";
+    /// The reservation is not paid, or was canceled before.
+    ReservationNotCancelable => "reservation-not-cancelable", "The reservation cannot be canceled";
+    /// The date's refund policy gives nothing back any more.
+    CancellationWindowClosed => "cancellation-window-closed", "The time to cancel is over";
+    /// The organiser has canceled the date; what was paid for it goes back.
+    ScheduleCanceled => "schedule-canceled", "The date was canceled";
     /// The payment token is forged, or belongs to another reservation.
     PaymentTokenInvalid => "payment-token-invalid", "A payment token is required";
     /// The wallet holds fewer points than were asked for; the hold stays.
@@ -106,6 +112,8 @@ problem_codes! {
     CardRequired => "card-required", "A card is required";
     /// The provider declined; points were given back and the hold stands while time is left.
     PaymentFailed => "payment-failed", "The payment failed";
+    /// The order was used for another payment before; each needs its own.
+    OrderUsed => "order-used", "The order was used before";
     /// The same Idempotency-Key came with another body.
     IdempotencyKeyReused => "idempotency-key-reused", "The Idempotency-Key was used for another request";
     /// A request with the same Idempotency-Key is still running.

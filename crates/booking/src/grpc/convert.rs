@@ -37,6 +37,7 @@ pub(super) fn reservation(reservation: &Reservation) -> proto::Reservation {
         payment_token: String::new(),
         order_id: reservation.order_id().to_string(),
         version: reservation.lifecycle.version,
+        cancellation: None,
     }
 }
 

@@ -221,6 +221,48 @@ impl BookingService for BookingGrpc {
             next_due_at: batch.next_due_at.map(timestamp),
         }))
     }
+
+    async fn cancel_schedule(
+        &self,
+        _: Request<proto::CancelScheduleRequest>,
+    ) -> Result<Response<proto::CancelScheduleResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn get_schedule_cancellation(
+        &self,
+        _: Request<proto::GetScheduleCancellationRequest>,
+    ) -> Result<Response<proto::GetScheduleCancellationResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn cancel_reservation(
+        &self,
+        _: Request<proto::CancelReservationRequest>,
+    ) -> Result<Response<proto::CancelReservationResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn complete_refund(
+        &self,
+        _: Request<proto::CompleteRefundRequest>,
+    ) -> Result<Response<proto::CompleteRefundResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn list_reservations_to_refund(
+        &self,
+        _: Request<proto::ListReservationsToRefundRequest>,
+    ) -> Result<Response<proto::ListReservationsToRefundResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn list_paid_reservations(
+        &self,
+        _: Request<proto::ListPaidReservationsRequest>,
+    ) -> Result<Response<proto::ListPaidReservationsResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
 }
 
 /// A number that may be left out.

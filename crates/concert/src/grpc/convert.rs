@@ -67,6 +67,7 @@ impl From<Concert> for pb::Concert {
             currency: concert.currency.into(),
             prices: prices.collect(),
             schedules: concert.schedules.into_iter().map(Into::into).collect(),
+            refund_policy: None,
         }
     }
 }
@@ -77,6 +78,7 @@ impl From<Schedule> for pb::Schedule {
             schedule_id: schedule.schedule_id.to_string(),
             starts_at: Some(timestamp(schedule.starts_at)),
             closed_at: schedule.closed_at.map(timestamp),
+            canceled_at: None,
         }
     }
 }

@@ -217,6 +217,20 @@ impl ConcertService for ConcertGrpc {
             .map_err(problem)?;
         Ok(Response::new(stats.into()))
     }
+
+    async fn cancel_schedule(
+        &self,
+        _: Request<pb::CancelScheduleRequest>,
+    ) -> Result<Response<pb::CancelScheduleResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn get_schedule_cancellation(
+        &self,
+        _: Request<pb::GetScheduleCancellationRequest>,
+    ) -> Result<Response<pb::GetScheduleCancellationResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
 }
 
 fn visitor(user_id: &str, queue_token: String) -> Result<Visitor, Problem> {

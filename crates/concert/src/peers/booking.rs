@@ -83,6 +83,8 @@ impl Booking {
             concert_id: opening.concert_id.to_string(),
             currency: opening.layout.currency().to_string(),
             seats: seats.collect(),
+            starts_at: None,
+            refund_policy: None,
         };
         self.client.clone().open_schedule(request).await?;
         Ok(())

@@ -266,4 +266,46 @@ impl BookingService for Peers {
     async fn expire_due(&self, _: Request<bk::ExpireDueRequest>) -> Answer<bk::ExpireDueResponse> {
         Err(Status::unimplemented("not asked"))
     }
+
+    async fn cancel_schedule(
+        &self,
+        _: Request<bk::CancelScheduleRequest>,
+    ) -> Result<Response<bk::CancelScheduleResponse>, Status> {
+        Err(Status::unimplemented("not asked"))
+    }
+
+    async fn get_schedule_cancellation(
+        &self,
+        _: Request<bk::GetScheduleCancellationRequest>,
+    ) -> Result<Response<bk::GetScheduleCancellationResponse>, Status> {
+        Err(Status::unimplemented("not asked"))
+    }
+
+    async fn cancel_reservation(
+        &self,
+        _: Request<bk::CancelReservationRequest>,
+    ) -> Result<Response<bk::CancelReservationResponse>, Status> {
+        Err(Status::unimplemented("not asked"))
+    }
+
+    async fn complete_refund(
+        &self,
+        _: Request<bk::CompleteRefundRequest>,
+    ) -> Result<Response<bk::CompleteRefundResponse>, Status> {
+        Err(Status::unimplemented("not asked"))
+    }
+
+    async fn list_reservations_to_refund(
+        &self,
+        _: Request<bk::ListReservationsToRefundRequest>,
+    ) -> Result<Response<bk::ListReservationsToRefundResponse>, Status> {
+        Err(Status::unimplemented("not asked"))
+    }
+
+    async fn list_paid_reservations(
+        &self,
+        _: Request<bk::ListPaidReservationsRequest>,
+    ) -> Result<Response<bk::ListPaidReservationsResponse>, Status> {
+        Err(Status::unimplemented("not asked"))
+    }
 }

@@ -108,4 +108,10 @@ never_called! {
     mark_payment_unknown: MarkPaymentUnknownRequest -> MarkPaymentUnknownResponse;
     confirm_reservation: ConfirmReservationRequest -> ConfirmReservationResponse;
     release_payment: ReleasePaymentRequest -> ReleasePaymentResponse;
+    cancel_schedule: CancelScheduleRequest -> CancelScheduleResponse;
+    get_schedule_cancellation: GetScheduleCancellationRequest -> GetScheduleCancellationResponse;
+    cancel_reservation: CancelReservationRequest -> CancelReservationResponse;
+    complete_refund: CompleteRefundRequest -> CompleteRefundResponse;
+    list_reservations_to_refund: ListReservationsToRefundRequest -> ListReservationsToRefundResponse;
+    list_paid_reservations: ListPaidReservationsRequest -> ListPaidReservationsResponse;
 }

@@ -191,6 +191,7 @@ async fn create_concert(
         prices: prices.collect(),
         waiting_room: Some(concert.waiting_room.message()),
         idempotency_key,
+        refund_policy: None,
     };
     let answer = app
         .clients

@@ -98,10 +98,47 @@ impl PaymentService for Payments {
             kind: entry.kind,
             payment_id: entry.payment_id.map(|id| id.to_string()).unwrap_or_default(),
             created_at: Some(timestamp(entry.created_at)),
+            charge_id: String::new(),
+            refund_id: String::new(),
         });
         Ok(Response::new(proto::ListWalletEntriesResponse {
             entries: entries.collect(),
             next_cursor: page.next.map(|id| id.to_string()).unwrap_or_default(),
         }))
+    }
+
+    async fn create_charge(
+        &self,
+        _: Request<proto::CreateChargeRequest>,
+    ) -> Result<Response<proto::CreateChargeResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn get_charge(
+        &self,
+        _: Request<proto::GetChargeRequest>,
+    ) -> Result<Response<proto::GetChargeResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn cancel_reservation(
+        &self,
+        _: Request<proto::CancelReservationRequest>,
+    ) -> Result<Response<proto::CancelReservationResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn get_refund(
+        &self,
+        _: Request<proto::GetRefundRequest>,
+    ) -> Result<Response<proto::GetRefundResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn notify_provider_event(
+        &self,
+        _: Request<proto::NotifyProviderEventRequest>,
+    ) -> Result<Response<proto::NotifyProviderEventResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
     }
 }

@@ -438,4 +438,46 @@ impl BookingService for Handle {
     async fn expire_due(&self, _: Request<ExpireDueRequest>) -> Result<Response<ExpireDueResponse>, Status> {
         Err(Status::unimplemented("not a payment's business"))
     }
+
+    async fn cancel_schedule(
+        &self,
+        _: Request<CancelScheduleRequest>,
+    ) -> Result<Response<CancelScheduleResponse>, Status> {
+        Err(Status::unimplemented("not a payment's business"))
+    }
+
+    async fn get_schedule_cancellation(
+        &self,
+        _: Request<GetScheduleCancellationRequest>,
+    ) -> Result<Response<GetScheduleCancellationResponse>, Status> {
+        Err(Status::unimplemented("not a payment's business"))
+    }
+
+    async fn cancel_reservation(
+        &self,
+        _: Request<CancelReservationRequest>,
+    ) -> Result<Response<CancelReservationResponse>, Status> {
+        Err(Status::unimplemented("not a payment's business"))
+    }
+
+    async fn complete_refund(
+        &self,
+        _: Request<CompleteRefundRequest>,
+    ) -> Result<Response<CompleteRefundResponse>, Status> {
+        Err(Status::unimplemented("not a payment's business"))
+    }
+
+    async fn list_reservations_to_refund(
+        &self,
+        _: Request<ListReservationsToRefundRequest>,
+    ) -> Result<Response<ListReservationsToRefundResponse>, Status> {
+        Err(Status::unimplemented("not a payment's business"))
+    }
+
+    async fn list_paid_reservations(
+        &self,
+        _: Request<ListPaidReservationsRequest>,
+    ) -> Result<Response<ListPaidReservationsResponse>, Status> {
+        Err(Status::unimplemented("not a payment's business"))
+    }
 }
