@@ -90,6 +90,7 @@ impl World {
             prices: vec![price("VIP", 150_000), price("R석", 90_000)],
             waiting_room: Some(room(50, 10)),
             idempotency_key: String::new(),
+            refund_policy: None,
         }
     }
 
