@@ -108,15 +108,15 @@ impl World {
     }
 
     pub(crate) fn opening(&self, schedule_id: ScheduleId, seats: &[SeatId]) -> proto::OpenScheduleRequest {
+            starts_at: Some(contracts::timestamp(
+                time::OffsetDateTime::now_utc() + time::Duration::days(30),
+            )),
+            refund_policy: Some(proto::RefundPolicy::default()),
         let seats = seats.iter().enumerate().map(|(index, seat)| proto::SeatForSale {
             seat_id: seat.to_string(),
             index: index as u32,
             grade: if index < seats.len() / 2 { "VIP" } else { "R" }.to_owned(),
             price: if index < seats.len() / 2 { 2 * PRICE } else { PRICE },
-            starts_at: Some(contracts::timestamp(
-                time::OffsetDateTime::now_utc() + time::Duration::days(30),
-            )),
-            refund_policy: Some(proto::RefundPolicy::default()),
         });
         proto::OpenScheduleRequest {
             schedule_id: schedule_id.to_string(),
