@@ -108,10 +108,6 @@ impl World {
     }
 
     pub(crate) fn opening(&self, schedule_id: ScheduleId, seats: &[SeatId]) -> proto::OpenScheduleRequest {
-            starts_at: Some(contracts::timestamp(
-                time::OffsetDateTime::now_utc() + time::Duration::days(30),
-            )),
-            refund_policy: Some(proto::RefundPolicy::default()),
         let seats = seats.iter().enumerate().map(|(index, seat)| proto::SeatForSale {
             seat_id: seat.to_string(),
             index: index as u32,
@@ -119,6 +115,10 @@ impl World {
             price: if index < seats.len() / 2 { 2 * PRICE } else { PRICE },
         });
         proto::OpenScheduleRequest {
+            starts_at: Some(contracts::timestamp(
+                time::macros::datetime!(2100-01-01 10:00 UTC),
+            )),
+            refund_policy: Some(proto::RefundPolicy::default()),
             schedule_id: schedule_id.to_string(),
             concert_id: self.concert_id.to_string(),
             currency: "KRW".to_owned(),

@@ -38,6 +38,7 @@ fn reservation(status: ReservationStatus) -> Reservation {
         payment_token: "pay.me.now".to_owned(),
         order_id: "order-1".to_owned(),
         version: 3,
+        cancellation: None,
     }
 }
 

@@ -209,6 +209,7 @@ async fn dates_come_with_the_seats_left_of_each_grade() {
                 schedule_id: "date-1".to_owned(),
                 starts_at: Some(contracts::timestamp(time::OffsetDateTime::UNIX_EPOCH)),
                 closed_at: None,
+                canceled_at: None,
             };
             let grade = GradeSeats {
                 grade: "R".to_owned(),
