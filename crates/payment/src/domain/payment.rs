@@ -3,8 +3,8 @@
 use time::OffsetDateTime;
 use vocabulary::{Amount, Currency, PaymentId, ProblemCode, ReservationId, UserId};
 
-use super::state::{self, Event, Refused, State};
-use super::{CardCharge, OrderId, Terms};
+use super::state::{self, Event, State};
+use super::{CardCharge, OrderId, Refused, Terms};
 
 /// What a payment begins with.
 #[derive(Debug, Clone)]

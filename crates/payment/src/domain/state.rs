@@ -1,70 +1,34 @@
 //! The machine of a payment: which event leads from which state to which.
 
-use std::fmt;
-use std::str::FromStr;
-
 use vocabulary::ProblemCode;
 
 use super::OrderId;
-
-macro_rules! states {
-    ($($(#[$meta:meta])* $variant:ident => $word:literal,)+) => {
-        /// Where a payment stands.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum State {
-            $($(#[$meta])* $variant,)+
-        }
-
-        impl State {
-            /// Every state.
-            pub const ALL: &[Self] = &[$(Self::$variant),+];
-
-            /// The word as it stands in SQL and metrics.
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $word),+ }
-            }
-        }
-
-        impl FromStr for State {
-            type Err = UnknownState;
-
-            fn from_str(word: &str) -> Result<Self, Self::Err> {
-                match word {
-                    $($word => Ok(Self::$variant),)+
-                    _ => Err(UnknownState),
-                }
-            }
-        }
-    };
-}
-
-/// A word that is no state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("is not a payment state")]
-pub struct UnknownState;
+use super::machine::{Refused, states};
 
 states! {
-    /// Recorded; nothing was taken.
-    Created => "CREATED",
-    /// Booking is PAYING for it, and the points are set aside.
-    PointsTaken => "POINTS_TAKEN",
-    /// The provider was asked to capture.
-    Confirming => "CONFIRMING",
-    /// Whether the provider captured is not known.
-    Unknown => "UNKNOWN",
-    /// The provider captured; the seats are not confirmed yet.
-    Captured => "CAPTURED",
-    /// Nothing is charged and points are back; booking has to be told.
-    Releasing => "RELEASING",
-    /// Captured, and the seats are gone; the provider has to give it back.
-    Refunding => "REFUNDING",
-    /// Paid, and the seats are the buyer's.
-    Succeeded => "SUCCEEDED",
-    /// Nothing was charged.
-    Failed => "FAILED",
-    /// It was charged and given back.
-    Refunded => "REFUNDED",
+    /// Where a payment stands.
+    State {
+        /// Recorded; nothing was taken.
+        Created => "CREATED",
+        /// Booking is PAYING for it, and the points are set aside.
+        PointsTaken => "POINTS_TAKEN",
+        /// The provider was asked to capture.
+        Confirming => "CONFIRMING",
+        /// Whether the provider captured is not known.
+        Unknown => "UNKNOWN",
+        /// The provider captured; the seats are not confirmed yet.
+        Captured => "CAPTURED",
+        /// Nothing is charged and points are back; booking has to be told.
+        Releasing => "RELEASING",
+        /// Captured, and the seats are gone; the provider has to give it back.
+        Refunding => "REFUNDING",
+        /// Paid, and the seats are the buyer's.
+        Succeeded => "SUCCEEDED",
+        /// Nothing was charged.
+        Failed => "FAILED",
+        /// It was charged and given back.
+        Refunded => "REFUNDED",
+    }
 }
 
 impl State {
@@ -72,12 +36,6 @@ impl State {
     #[must_use]
     pub const fn has_ended(self) -> bool {
         matches!(self, Self::Succeeded | Self::Failed | Self::Refunded)
-    }
-}
-
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
     }
 }
 
@@ -126,14 +84,6 @@ pub enum Event {
     CardRefunded,
 }
 
-/// An event that a state does not know: the payment moved on meanwhile, or the caller is wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a payment that is {state} cannot take this event")]
-pub struct Refused {
-    /// Where the payment stands.
-    pub state: State,
-}
-
 /// Where `event` leads from `state`. A payment by points alone goes from POINTS_TAKEN to SUCCEEDED directly; that only
 /// such a one does is the caller's to see to, and the table's to refuse.
 pub(super) fn apply(state: State, event: &Event) -> Result<State, Refused> {
@@ -158,7 +108,14 @@ pub(super) fn apply(state: State, event: &Event) -> Result<State, Refused> {
             Created | PointsTaken | Confirming | Unknown | Captured | Releasing | Refunding | Succeeded
             | Failed | Refunded,
             _,
-        ) => Err(Refused { state }),
+        ) => Err(refused(state)),
+    }
+}
+
+const fn refused(state: State) -> Refused {
+    Refused {
+        what: "payment",
+        state: state.as_str(),
     }
 }
 
@@ -202,7 +159,7 @@ mod tests {
         ];
         for (event, row) in table {
             for (state, expected) in State::ALL.iter().zip(row) {
-                let expected = expected.ok_or(Refused { state: *state });
+                let expected = expected.ok_or(refused(*state));
                 assert_eq!(apply(*state, &event), expected, "{state} x {event:?}");
             }
         }
