@@ -15,6 +15,7 @@ use vocabulary::{Amount, demo};
 use crate::app::{self, App};
 use crate::booking::Booking;
 use crate::config::Config;
+use crate::domain::Payment;
 use crate::grpc;
 use crate::provider::TossProvider;
 use crate::store::Store;
@@ -53,8 +54,9 @@ impl Application {
             });
         }
         host.spawn(
-            "resume",
-            app.clone().keep_resuming(config.resume_every, host.stop()),
+            "resume payments",
+            app.clone()
+                .keep_resuming::<Payment>(config.resume_every, host.stop()),
         );
         host.spawn("sagas", drain(app.clone(), config.drain, host.stop()));
         let routes = Routes::new(grpc::server(app));

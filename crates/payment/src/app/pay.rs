@@ -1,13 +1,10 @@
 //! Paying a reservation: what may be paid is recorded, a saga of its own carries it on, and the caller waits for the
 //! end only so long.
 
-use service_kit::telemetry::causes;
-use tokio::sync::oneshot;
-use tracing::Instrument as _;
 use vocabulary::{Amount, PaymentId, ProblemCode, ReservationId, ReservationStatus, UserId};
 
 use super::App;
-use super::saga::{Driven, SagaError};
+use super::saga::{Driven, Followed};
 use crate::booking::{BookingError, Credential, Reservation, Sealed};
 use crate::domain::{NewPayment, OrderId, Payment, PaymentKey, State, TermsError, split};
 use crate::store::{Inserted, KeyScope, RequestKey, StoreError};
@@ -169,33 +166,12 @@ impl App {
         }
     }
 
-    /// Carries the payment on in a task of its own: a caller that goes away takes nothing with it.
     async fn drive_and_wait(&self, payment: Payment) -> Result<Paid, PayError> {
         let payment_id = payment.payment_id;
-        let (tell, told) = oneshot::channel();
-        let (app, patience) = (self.clone(), self.settings.pay_wait);
-        let saga = async move {
-            // Nobody may be left to hear it.
-            let _ = tell.send(app.drive(payment, patience).await);
-        };
-        self.sagas.spawn(saga.in_current_span());
-
-        let stopping = async {
-            self.stop.cancelled().await;
-            tokio::time::sleep(self.settings.stop_wait).await;
-        };
-        let driven = tokio::select! {
-            driven = told => driven.ok(),
-            () = tokio::time::sleep(self.settings.pay_wait) => None,
-            () = stopping => None,
-        };
-        match driven {
-            Some(Ok(Driven { payment, reservation })) => self.answer(payment, reservation).await,
-            None | Some(Err(SagaError::Store(StoreError::Superseded))) => self.as_it_stands(payment_id).await,
-            Some(Err(error)) => {
-                tracing::warn!(%payment_id, error = causes(&error), "a saga was left to the resumer");
-                Err(PayError::OutOfSight(payment_id))
-            }
+        match self.follow(payment).await {
+            Followed::Driven(Driven { saga, seen }) => self.answer(saga, seen).await,
+            Followed::Unfinished => self.as_it_stands(payment_id).await,
+            Followed::OutOfSight => Err(PayError::OutOfSight(payment_id)),
         }
     }
 

@@ -1,4 +1,6 @@
-//! Payments whose driver died, or that wait for something: whichever replica is alive takes them up.
+//! Sagas whose driver died, or that wait for something: whichever replica is alive takes them up.
+//!
+//! Each kind has places of its own, so that a flood of one does not keep another waiting.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,28 +11,32 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::App;
-use super::saga::SagaError;
+use super::saga::{Position, Saga, SagaError};
 use crate::domain::Payment;
 use crate::store::StoreError;
 
 impl App {
-    /// Takes up what is due and carries it as far as it goes now. Answers how many payments that were.
+    /// Takes up what is due of every kind and carries it as far as it goes now. Answers how many sagas that were.
     ///
     /// # Errors
     /// The store.
     pub async fn resume_once(&self) -> Result<usize, StoreError> {
-        let due = self.take_up(self.settings.resume_concurrency).await?;
+        self.resume_due::<Payment>().await
+    }
+
+    async fn resume_due<S: Saga>(&self) -> Result<usize, StoreError> {
+        let due = self.take_up::<S>(S::places(&self.settings)).await?;
         let count = due.len();
-        join_all(due.into_iter().map(|payment| self.resume(payment))).await;
+        join_all(due.into_iter().map(|saga| self.resume(saga))).await;
         Ok(count)
     }
 
-    /// Resumes what is due every `pace` until `stop`. A slow payment holds up its own place and no other.
+    /// Resumes what is due of one kind every `pace` until `stop`. A slow saga holds up its own place and no other.
     ///
     /// # Errors
     /// Never; the type is that of a task.
-    pub async fn keep_resuming(self, pace: Duration, stop: CancellationToken) -> anyhow::Result<()> {
-        let places = Arc::new(Semaphore::new(self.settings.resume_concurrency));
+    pub async fn keep_resuming<S: Saga>(self, pace: Duration, stop: CancellationToken) -> anyhow::Result<()> {
+        let places = Arc::new(Semaphore::new(S::places(&self.settings)));
         let mut ticks = tokio::time::interval(pace);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -43,46 +49,43 @@ impl App {
                 continue;
             }
             // What is taken up and not driven is due again when its lease ends.
-            let Some(due) = stop.run_until_cancelled(self.take_up(free)).await else {
+            let Some(due) = stop.run_until_cancelled(self.take_up::<S>(free)).await else {
                 return Ok(());
             };
             match due {
                 Ok(due) => {
-                    for payment in due {
+                    for saga in due {
                         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
                             return Ok(());
                         };
                         let app = self.clone();
                         self.sagas.spawn(async move {
-                            app.resume(payment).await;
+                            app.resume(saga).await;
                             drop(place);
                         });
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(error = causes(&error), "due payments cannot be read");
+                    tracing::warn!(saga = S::KIND, error = causes(&error), "due sagas cannot be read");
                 }
             }
         }
     }
 
-    async fn take_up(&self, limit: usize) -> Result<Vec<Payment>, StoreError> {
+    async fn take_up<S: Saga>(&self, limit: usize) -> Result<Vec<S>, StoreError> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let due = self
-            .store
-            .take_up_due(limit, self.settings.provider_lease)
-            .await?;
-        metrics::counter!("payment_resumed_total").increment(due.len() as u64);
+        let due = S::take_up_due(&self.store, limit, self.settings.provider_lease).await?;
+        metrics::counter!("payment_resumed_total", "saga" => S::KIND).increment(due.len() as u64);
         Ok(due)
     }
 
-    async fn resume(&self, payment: Payment) {
-        let (payment_id, state) = (payment.payment_id, payment.state);
-        tracing::info!(%payment_id, %state, "resumed");
-        match self.drive(payment, Duration::ZERO).await {
+    async fn resume<S: Saga>(&self, saga: S) {
+        let Position { id, state, .. } = saga.position();
+        tracing::info!(saga = S::KIND, saga_id = %id, state, "resumed");
+        match self.drive(saga, Duration::ZERO).await {
             Ok(_) | Err(SagaError::Store(StoreError::Superseded)) => {}
             Err(error) => {
-                tracing::error!(%payment_id, %state, error = causes(&error), "a payment is stuck for now");
+                tracing::error!(saga = S::KIND, saga_id = %id, state, error = causes(&error), "a saga is stuck for now");
             }
         }
     }

@@ -1,6 +1,8 @@
 //! Which money a transition moves. The store moves it in the statement that makes the transition.
 
-use vocabulary::{Amount, PaymentId};
+use std::fmt::Display;
+
+use vocabulary::Amount;
 
 use super::{Payment, State};
 
@@ -47,6 +49,10 @@ transfers! {
     Capture => "CAPTURE", "PROVIDER" -> "HOUSE";
     /// Card money that the provider gave back.
     Refund => "REFUND", "HOUSE" -> "PROVIDER";
+    /// Points bought by card: the capture and the points in one.
+    Charge => "CHARGE", "PROVIDER" -> "WALLET";
+    /// Points of a paid reservation that was canceled.
+    RefundPoints => "REFUND_POINTS", "HOUSE" -> "WALLET";
 }
 
 /// One amount on its way between two accounts.
@@ -59,10 +65,10 @@ pub struct Movement {
 }
 
 impl Movement {
-    /// The name under which a payment does this once.
+    /// The name under which one saga (a payment, a charge, a refund) does this once.
     #[must_use]
-    pub fn operation(&self, payment_id: PaymentId) -> String {
-        format!("payment:{payment_id}:{}", self.kind.as_str().to_lowercase())
+    pub fn operation(&self, saga: &str, id: impl Display) -> String {
+        format!("{saga}:{id}:{}", self.kind.as_str().to_lowercase())
     }
 }
 
@@ -95,7 +101,7 @@ mod tests {
 
     use proptest::prelude::*;
     use time::OffsetDateTime;
-    use vocabulary::{Currency, ProblemCode, ReservationId, UserId};
+    use vocabulary::{Currency, PaymentId, ProblemCode, ReservationId, UserId};
 
     use super::*;
     use crate::domain::{CardCharge, Event, OrderId, PaymentKey};

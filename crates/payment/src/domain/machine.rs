@@ -1,8 +1,12 @@
 //! What the machines of payments, charges and refunds have in common: a word for each state, and how an event is refused.
 
-/// Declares the states of one machine, each with the word that stands for it in SQL and metrics.
+/// Declares the states of one kind of saga: the word that stands for each in SQL and metrics, and which of them are ends.
 macro_rules! states {
-    ($(#[$about:meta])* $name:ident { $($(#[$meta:meta])* $variant:ident => $word:literal,)+ }) => {
+    (
+        $(#[$about:meta])* $name:ident of $saga:literal, ended when $($ended:ident)|+ {
+            $($(#[$meta:meta])* $variant:ident => $word:literal,)+
+        }
+    ) => {
         $(#[$about])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum $name {
@@ -17,6 +21,17 @@ macro_rules! states {
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $word),+ }
+            }
+
+            /// Whether nothing is left to do.
+            #[must_use]
+            pub const fn has_ended(self) -> bool {
+                matches!(self, $(Self::$ended)|+)
+            }
+
+            /// That this state does not know an event.
+            pub(in $crate::domain) const fn refuses(self) -> $crate::domain::Refused {
+                $crate::domain::Refused { saga: $saga, state: self.as_str() }
             }
         }
 
@@ -48,10 +63,10 @@ pub struct UnknownState;
 
 /// An event that a state does not know: what it happened to moved on meanwhile, or the caller is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a {what} that is {state} cannot take this event")]
+#[error("a {saga} that is {state} cannot take this event")]
 pub struct Refused {
     /// What it would have happened to: a payment, a charge or a refund.
-    pub what: &'static str,
+    pub saga: &'static str,
     /// The word of the state where that stands.
     pub state: &'static str,
 }

@@ -7,7 +7,7 @@ use super::machine::{Refused, states};
 
 states! {
     /// Where a payment stands.
-    State {
+    State of "payment", ended when Succeeded | Failed | Refunded {
         /// Recorded; nothing was taken.
         Created => "CREATED",
         /// Booking is PAYING for it, and the points are set aside.
@@ -28,14 +28,6 @@ states! {
         Failed => "FAILED",
         /// It was charged and given back.
         Refunded => "REFUNDED",
-    }
-}
-
-impl State {
-    /// Whether nothing is left to do.
-    #[must_use]
-    pub const fn has_ended(self) -> bool {
-        matches!(self, Self::Succeeded | Self::Failed | Self::Refunded)
     }
 }
 
@@ -108,14 +100,7 @@ pub(super) fn apply(state: State, event: &Event) -> Result<State, Refused> {
             Created | PointsTaken | Confirming | Unknown | Captured | Releasing | Refunding | Succeeded
             | Failed | Refunded,
             _,
-        ) => Err(refused(state)),
-    }
-}
-
-const fn refused(state: State) -> Refused {
-    Refused {
-        what: "payment",
-        state: state.as_str(),
+        ) => Err(state.refuses()),
     }
 }
 
@@ -159,7 +144,7 @@ mod tests {
         ];
         for (event, row) in table {
             for (state, expected) in State::ALL.iter().zip(row) {
-                let expected = expected.ok_or(refused(*state));
+                let expected = expected.ok_or(state.refuses());
                 assert_eq!(apply(*state, &event), expected, "{state} x {event:?}");
             }
         }

@@ -18,8 +18,8 @@ pub enum StoreError {
     /// The wallet holds fewer points.
     #[error("the wallet holds fewer points")]
     InsufficientPoints,
-    /// The payment moved on, or is in other hands.
-    #[error("the payment is in other hands")]
+    /// The saga moved on, or is in other hands.
+    #[error("the saga is in other hands")]
     Superseded,
     /// Away, or no connection to spare: come again.
     #[error("the database is not available")]
@@ -28,10 +28,10 @@ pub enum StoreError {
     #[error("the database refused a statement")]
     Bug(#[source] sqlx::Error),
     /// A row that this program cannot have written.
-    #[error("payment {payment_id} has a {column} that cannot be read")]
+    #[error("{row} has a {column} that cannot be read")]
     Unreadable {
         /// Which.
-        payment_id: uuid::Uuid,
+        row: uuid::Uuid,
         /// Where.
         column: &'static str,
     },
@@ -64,4 +64,9 @@ impl Store {
     pub fn new(pool: PgPool) -> Self {
         Self { pool }
     }
+}
+
+/// What a guarded statement says of whoever demanded the state and version that it started from.
+fn superseded_unless(done: bool) -> Result<(), StoreError> {
+    if done { Ok(()) } else { Err(StoreError::Superseded) }
 }

@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 use vocabulary::{Amount, PaymentId, ProblemCode, ReservationId, UserId};
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, superseded_unless};
 use crate::domain::{self, CardCharge, NewPayment, OrderId, Payment, PaymentKey, State};
 
 /// What came of beginning a payment.
@@ -57,7 +57,10 @@ struct Row {
 impl Row {
     fn read(self, resumed: bool) -> Result<Payment, StoreError> {
         let payment_id = self.payment_id;
-        let unreadable = |column| StoreError::Unreadable { payment_id, column };
+        let unreadable = |column| StoreError::Unreadable {
+            row: payment_id,
+            column,
+        };
         let order = |column, text: Option<String>| {
             text.map(|text| OrderId::new(&text))
                 .transpose()
@@ -105,7 +108,7 @@ impl Row {
 }
 
 /// How long an Idempotency-Key names its request.
-const KEY_HOURS: i32 = 24;
+pub(super) const KEY_HOURS: i32 = 24;
 
 /// An Idempotency-Key and the request that it came with.
 #[derive(Debug, Clone)]
@@ -258,7 +261,7 @@ impl Store {
         let ids: Vec<Uuid> = moved.iter().map(|_| Uuid::now_v7()).collect();
         let operations: Vec<String> = moved
             .iter()
-            .map(|movement| movement.operation(next.payment_id))
+            .map(|movement| movement.operation("payment", next.payment_id))
             .collect();
         let kinds: Vec<String> = moved
             .iter()
@@ -275,7 +278,7 @@ impl Store {
         let amounts: Vec<i64> = moved.iter().map(|movement| movement.amount.get()).collect();
         let fence = next.fence.map(i64::try_from).transpose();
         let fence = fence.map_err(|_| StoreError::Unreadable {
-            payment_id: next.payment_id.as_uuid(),
+            row: next.payment_id.as_uuid(),
             column: "fence",
         })?;
         let done = sqlx::query_scalar!(
@@ -352,7 +355,12 @@ impl Store {
     ///
     /// # Errors
     /// The payment is in other hands; the database.
-    pub async fn postpone(&self, payment: &Payment, attempt: i32, until: Duration) -> Result<(), StoreError> {
+    pub async fn postpone(
+        &self,
+        payment: Payment,
+        attempt: i32,
+        until: Duration,
+    ) -> Result<Payment, StoreError> {
         let done = sqlx::query!(
             "UPDATE payments
              SET tries = tries + 1, attempt = $4, resume_at = frontrow_now() + make_interval(secs => $5)
@@ -365,14 +373,19 @@ impl Store {
         )
         .execute(&self.pool)
         .await?;
-        superseded_unless(done.rows_affected() == 1)
+        superseded_unless(done.rows_affected() == 1)?;
+        Ok(Payment {
+            attempt,
+            tries: payment.tries + 1,
+            ..payment
+        })
     }
 
     /// Takes up to `limit` payments up that nobody drives any more, those due longest first.
     ///
     /// # Errors
     /// The database.
-    pub async fn take_up_due(&self, limit: i64, lease: Duration) -> Result<Vec<Payment>, StoreError> {
+    pub async fn payments_due(&self, limit: i64, lease: Duration) -> Result<Vec<Payment>, StoreError> {
         let rows = sqlx::query_as!(
             Row,
             "UPDATE payments SET version = version + 1, resume_at = frontrow_now() + make_interval(secs => $2)
@@ -406,8 +419,4 @@ pub enum KeyScope {
     User(UserId),
     /// Those of payments of one reservation, where the user is not known.
     Reservation(ReservationId),
-}
-
-fn superseded_unless(done: bool) -> Result<(), StoreError> {
-    if done { Ok(()) } else { Err(StoreError::Superseded) }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use contracts::booking::ReservationStatus;
 use contracts::payment::PaymentStatus;
+use payment::app::saga::Saga as _;
 use vocabulary::ProblemCode;
 
 use crate::booking::{Call, Fault};
@@ -70,8 +71,7 @@ async fn a_payment_that_was_left_before_the_provider_was_asked_asks_booking_firs
     // Its driver died with the points taken.
     let app = world.replica();
     let payment = crate::interruptions::recorded(&world, &hold, 4_000, &card("ok")).await;
-    let payload = app.advance(&payment).await.unwrap();
-    drop(payload);
+    payment.advance(&app).await.unwrap();
     world.booking.lapse(&hold);
     world.database.step_clock(Duration::from_secs(60)).await;
     assert_eq!(app.resume_once().await.unwrap(), 1);
@@ -93,7 +93,7 @@ async fn a_process_that_was_thought_dead_changes_nothing_any_more() {
     world.database.step_clock(Duration::from_secs(60)).await;
     other.resume_once().await.unwrap();
     let refusal = stale.drive(payment, Duration::ZERO).await.unwrap_err();
-    assert_eq!(refusal.to_string(), "the payment is in other hands");
+    assert_eq!(refusal.to_string(), "the saga is in other hands");
     assert_eq!(world.provider_totals().await, (6_000, 0));
     assert_balanced(&world).await;
 }
@@ -122,7 +122,7 @@ async fn a_declined_answer_that_was_lost_is_found_out() {
     let payment = crate::interruptions::recorded(&world, &hold, 4_000, &lost).await;
     let app = crate::interruptions::losing_answers(&world);
     let driven = app.drive(payment, Duration::from_secs(5)).await.unwrap();
-    assert_eq!(driven.payment.failure, Some(ProblemCode::PaymentFailed));
+    assert_eq!(driven.saga.failure, Some(ProblemCode::PaymentFailed));
     assert_eq!(world.booking.status(&hold), ReservationStatus::Pending);
     assert_eq!(world.provider_totals().await, (0, 0));
     assert_balanced(&world).await;

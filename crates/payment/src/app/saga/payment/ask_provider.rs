@@ -2,13 +2,14 @@
 
 use vocabulary::ProblemCode;
 
-use super::{Next, SagaError, verdict};
+use super::verdict;
 use crate::app::App;
+use crate::app::saga::{Next, SagaError};
 use crate::domain::{Event, Payment};
 use crate::provider::Confirmation;
 
 impl App {
-    pub(super) async fn ask_provider(&self, payment: &Payment) -> Result<Next, SagaError> {
+    pub(super) async fn ask_provider(&self, payment: &Payment) -> Result<Next<Payment>, SagaError> {
         // Time has passed since booking was asked: no money is captured for seats that are gone.
         if payment.resumed
             && let Err(error) = self
@@ -19,13 +20,13 @@ impl App {
             return match verdict(payment, error) {
                 Some(reason) => {
                     let gone = Event::SeatsGone { reason };
-                    Ok(Next::moved(self.record(payment, gone).await?))
+                    Ok(Next::moved(self.record_payment(payment, gone).await?))
                 }
-                None => Ok(Next::later(payment)),
+                None => Ok(Next::later(payment.attempt)),
             };
         }
 
-        let asked = self.record(payment, Event::ProviderAsked).await?;
+        let asked = self.record_payment(payment, Event::ProviderAsked).await?;
         let charge = self.charge(&asked, "confirm")?;
         let reason = ProblemCode::PaymentFailed;
         let payment_id = asked.payment_id;
@@ -50,6 +51,6 @@ impl App {
                 Event::OutcomeUnknown { answered }
             }
         };
-        Ok(Next::moved(self.record(&asked, event).await?))
+        Ok(Next::moved(self.record_payment(&asked, event).await?))
     }
 }

@@ -2,13 +2,14 @@
 
 use vocabulary::ProblemCode;
 
-use super::{Next, SagaError, verdict};
+use super::verdict;
 use crate::app::App;
+use crate::app::saga::{Next, SagaError};
 use crate::domain::{Event, Payment};
 use crate::store::StoreError;
 
 impl App {
-    pub(super) async fn begin_at_booking(&self, payment: &Payment) -> Result<Next, SagaError> {
+    pub(super) async fn begin_at_booking(&self, payment: &Payment) -> Result<Next<Payment>, SagaError> {
         let begun = match self
             .booking
             .begin(payment.reservation_id, payment.payment_id)
@@ -19,9 +20,9 @@ impl App {
                 return match verdict(payment, error) {
                     Some(reason) => {
                         let gone = Event::SeatsGone { reason };
-                        Ok(Next::moved(self.record(payment, gone).await?))
+                        Ok(Next::moved(self.record_payment(payment, gone).await?))
                     }
-                    None => Ok(Next::later(payment)),
+                    None => Ok(Next::later(payment.attempt)),
                 };
             }
         };
@@ -32,16 +33,17 @@ impl App {
             .as_ref()
             .is_none_or(|card| begun.order_id.as_ref() == Some(&card.order_id));
         let recorded = if current {
-            self.record(payment, Event::PointsTaken { fence }).await
+            self.record_payment(payment, Event::PointsTaken { fence }).await
         } else {
             let reason = ProblemCode::PaymentFailed;
-            self.record(payment, Event::Abandoned { fence, reason }).await
+            self.record_payment(payment, Event::Abandoned { fence, reason })
+                .await
         };
         match recorded {
             Err(SagaError::Store(StoreError::InsufficientPoints)) => {
                 let reason = ProblemCode::InsufficientPoints;
                 let short = Event::Abandoned { fence, reason };
-                Ok(Next::moved(self.record(payment, short).await?))
+                Ok(Next::moved(self.record_payment(payment, short).await?))
             }
             other => other.map(Next::moved),
         }

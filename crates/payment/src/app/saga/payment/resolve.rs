@@ -9,8 +9,9 @@
 
 use vocabulary::ProblemCode;
 
-use super::{Next, SagaError, verdict};
+use super::verdict;
 use crate::app::App;
+use crate::app::saga::{Next, SagaError};
 use crate::domain::{Event, Payment};
 use crate::provider::{Charge, Confirmation, Found, Lookup};
 
@@ -23,7 +24,7 @@ enum Seats {
 }
 
 impl App {
-    pub(super) async fn resolve(&self, payment: &Payment) -> Result<Next, SagaError> {
+    pub(super) async fn resolve(&self, payment: &Payment) -> Result<Next<Payment>, SagaError> {
         let seats = match self.booking.mark_unknown(payment).await {
             Ok(()) => Seats::Held,
             Err(error) => verdict(payment, error).map_or(Seats::NotKnown, |_| Seats::Gone),
@@ -38,9 +39,9 @@ impl App {
             Found::Captured => Event::Captured,
             Found::NotCaptured => Event::NotCaptured { reason },
             Found::Mismatch => return Ok(self.for_people(payment)),
-            Found::AnotherOrder | Found::Unknown => return Ok(Next::later(payment)),
+            Found::AnotherOrder | Found::Unknown => return Ok(Next::later(payment.attempt)),
             // A request under way gets a moment to arrive.
-            Found::Open if payment.tries == 0 => return Ok(Next::later(payment)),
+            Found::Open if payment.tries == 0 => return Ok(Next::later(payment.attempt)),
             Found::Open => {
                 let settings = &self.settings;
                 let kept = self
@@ -50,14 +51,14 @@ impl App {
                 match seats {
                     Seats::Held => return self.confirm_again(payment, &charge).await,
                     Seats::Gone if kept.session_over => Event::NotCaptured { reason },
-                    Seats::Gone | Seats::NotKnown => return Ok(Next::later(payment)),
+                    Seats::Gone | Seats::NotKnown => return Ok(Next::later(payment.attempt)),
                 }
             }
         };
-        Ok(Next::moved(self.record(payment, event).await?))
+        Ok(Next::moved(self.record_payment(payment, event).await?))
     }
 
-    async fn confirm_again(&self, payment: &Payment, charge: &Charge) -> Result<Next, SagaError> {
+    async fn confirm_again(&self, payment: &Payment, charge: &Charge) -> Result<Next<Payment>, SagaError> {
         let reason = ProblemCode::PaymentFailed;
         let event = match self.provider.confirm(charge).await {
             Confirmation::Captured => Event::Captured,
@@ -69,16 +70,16 @@ impl App {
             Confirmation::Rejected { code } => {
                 // It says nothing about the request before.
                 tracing::error!(payment_id = %payment.payment_id, provider_code = code, "the payment provider turned our request away");
-                return Ok(Next::again(payment, true));
+                return Ok(Next::again(payment.attempt, true));
             }
-            Confirmation::NotSent => return Ok(Next::later(payment)),
-            Confirmation::Unknown { answered } => return Ok(Next::again(payment, answered)),
+            Confirmation::NotSent => return Ok(Next::later(payment.attempt)),
+            Confirmation::Unknown { answered } => return Ok(Next::again(payment.attempt, answered)),
         };
-        Ok(Next::moved(self.record(payment, event).await?))
+        Ok(Next::moved(self.record_payment(payment, event).await?))
     }
 
     /// The key was used, but our order does not say for what: for another order it was, or the books lag.
-    async fn look_up_by_key(&self, payment: &Payment, charge: &Charge) -> Result<Next, SagaError> {
+    async fn look_up_by_key(&self, payment: &Payment, charge: &Charge) -> Result<Next<Payment>, SagaError> {
         let settings = &self.settings;
         self.store
             .keep(payment, settings.provider_lease, settings.provider_session)
@@ -92,15 +93,16 @@ impl App {
             }
             Found::NotCaptured => Event::NotCaptured { reason },
             Found::Mismatch => return Ok(self.for_people(payment)),
-            Found::Open | Found::Unknown => return Ok(Next::again(payment, true)),
+            Found::Open | Found::Unknown => return Ok(Next::again(payment.attempt, true)),
         };
-        Ok(Next::moved(self.record(payment, event).await?))
+        Ok(Next::moved(self.record_payment(payment, event).await?))
     }
 
     /// Captured with another key or amount than ours: whatever we did next could be wrong. It stays UNKNOWN.
-    fn for_people(&self, payment: &Payment) -> Next {
-        metrics::counter!("payment_for_people_total", "state" => payment.state.as_str()).increment(1);
+    fn for_people(&self, payment: &Payment) -> Next<Payment> {
+        metrics::counter!("payment_for_people_total", "saga" => "payment", "state" => payment.state.as_str())
+            .increment(1);
         tracing::error!(payment_id = %payment.payment_id, "the payment provider's books do not match this payment");
-        Next::later(payment)
+        Next::later(payment.attempt)
     }
 }
