@@ -16,6 +16,8 @@ CREATE TABLE schedules (
     seats        integer     NOT NULL
         -- A date without seats cannot be sold, and one of more seats is beyond what a hall has.
         CONSTRAINT schedules_seats_within_bounds CHECK (seats BETWEEN 1 AND 100000),
+    -- When the concert begins; the refund policy counts back from it.
+    starts_at    timestamptz NOT NULL,
     content_hash bytea       NOT NULL
         -- SHA-256 of all that was opened; opening again with the same content is recognised by it.
         CONSTRAINT schedules_content_hash_is_sha_256 CHECK (octet_length(content_hash) = 32),
@@ -24,6 +26,20 @@ CREATE TABLE schedules (
     closed_at    timestamptz
         -- A sale ends after it has begun.
         CONSTRAINT schedules_close_after_they_opened CHECK (closed_at >= opened_at)
+);
+
+-- The refund policy of a date: whoever cancels at least this long before the beginning gets this share back.
+CREATE TABLE refund_tiers (
+    schedule_id        uuid    NOT NULL
+        CONSTRAINT refund_tiers_are_of_a_schedule REFERENCES schedules,
+    hours_before_start integer NOT NULL
+        -- A time before the beginning, ten years at most.
+        CONSTRAINT refund_tiers_hours_within_bounds CHECK (hours_before_start BETWEEN 0 AND 87600),
+    percent            integer NOT NULL
+        -- A tier gives something back, and never more than all.
+        CONSTRAINT refund_tiers_percent_within_bounds CHECK (percent BETWEEN 1 AND 100),
+    -- No two tiers of a date share a time, so that one of them decides.
+    CONSTRAINT refund_tiers_pkey PRIMARY KEY (schedule_id, hours_before_start)
 );
 
 -- The advisory lock of a schedule's sale: holds share it until they are committed, closing has it alone. It is a lock

@@ -4,6 +4,7 @@
 
 mod order;
 mod payment_token;
+mod refund_policy;
 mod reservation;
 mod schedule;
 mod seat;
@@ -11,6 +12,7 @@ mod selection;
 
 pub use order::OrderId;
 pub use payment_token::PaymentTokens;
+pub use refund_policy::{Percent, PolicyError, RefundPolicy, RefundTerms, RefundTier};
 pub use reservation::{Event, Lifecycle, Refused, Reservation, ReservedSeat, State, Step};
 pub use schedule::{OpeningError, Schedule, ScheduleOpening, ScheduledSeat};
 pub use seat::{SeatEvent, SeatRefused, apply as apply_to_seat};

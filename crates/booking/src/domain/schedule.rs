@@ -4,6 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use vocabulary::{Amount, ConcertId, Currency, Grade, SEATS_PER_USER, ScheduleId, SeatId, SeatIndex};
 
+use super::refund_policy::RefundTerms;
+
 /// Where a seat stands in its date, and what it costs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScheduledSeat {
@@ -49,6 +51,7 @@ pub struct ScheduleOpening {
     schedule_id: ScheduleId,
     concert_id: ConcertId,
     currency: Currency,
+    refund_terms: RefundTerms,
     // In the order of the index.
     seats: Vec<ScheduledSeat>,
 }
@@ -65,6 +68,7 @@ impl ScheduleOpening {
         schedule_id: ScheduleId,
         concert_id: ConcertId,
         currency: Currency,
+        refund_terms: RefundTerms,
         mut seats: Vec<ScheduledSeat>,
     ) -> Result<Self, OpeningError> {
         if seats.is_empty() || seats.len() > Self::MAX_SEATS {
@@ -89,6 +93,7 @@ impl ScheduleOpening {
             schedule_id,
             concert_id,
             currency,
+            refund_terms,
             seats,
         })
     }
@@ -111,6 +116,12 @@ impl ScheduleOpening {
         self.currency
     }
 
+    /// When it begins, and what goes back before that.
+    #[must_use]
+    pub const fn refund_terms(&self) -> &RefundTerms {
+        &self.refund_terms
+    }
+
     /// The seats, in the order of their index.
     #[must_use]
     pub fn seats(&self) -> &[ScheduledSeat] {
@@ -118,12 +129,13 @@ impl ScheduleOpening {
     }
 }
 
-/// A date on sale, as every hold needs it.
+/// A date as it was opened, as every hold and cancellation needs it.
 #[derive(Debug)]
 pub struct Schedule {
     schedule_id: ScheduleId,
     concert_id: ConcertId,
     currency: Currency,
+    refund_terms: RefundTerms,
     seats: HashMap<SeatId, ScheduledSeat>,
     grades: Vec<(Grade, Amount, u32)>,
 }
@@ -135,6 +147,7 @@ impl Schedule {
         schedule_id: ScheduleId,
         concert_id: ConcertId,
         currency: Currency,
+        refund_terms: RefundTerms,
         seats: Vec<ScheduledSeat>,
     ) -> Self {
         let mut grades: HashMap<(Grade, Amount), u32> = HashMap::new();
@@ -150,6 +163,7 @@ impl Schedule {
             schedule_id,
             concert_id,
             currency,
+            refund_terms,
             seats: seats.into_iter().map(|seat| (seat.seat_id, seat)).collect(),
             grades,
         }
@@ -173,6 +187,12 @@ impl Schedule {
         self.currency
     }
 
+    /// When it begins, and what goes back before that.
+    #[must_use]
+    pub const fn refund_terms(&self) -> &RefundTerms {
+        &self.refund_terms
+    }
+
     /// A seat of the date.
     #[must_use]
     pub fn seat(&self, seat_id: SeatId) -> Option<&ScheduledSeat> {
@@ -194,7 +214,10 @@ impl Schedule {
 
 #[cfg(test)]
 mod tests {
+    use time::macros::datetime;
+
     use super::*;
+    use crate::domain::RefundPolicy;
 
     fn seat(index: u32, price: i64) -> ScheduledSeat {
         ScheduledSeat {
@@ -206,7 +229,11 @@ mod tests {
     }
 
     fn open(seats: Vec<ScheduledSeat>) -> Result<ScheduleOpening, OpeningError> {
-        ScheduleOpening::new(ScheduleId::new(), ConcertId::new(), Currency::KRW, seats)
+        let terms = RefundTerms {
+            starts_at: datetime!(2026-12-24 20:00 UTC),
+            policy: RefundPolicy::new(&[]).unwrap(),
+        };
+        ScheduleOpening::new(ScheduleId::new(), ConcertId::new(), Currency::KRW, terms, seats)
     }
 
     #[test]

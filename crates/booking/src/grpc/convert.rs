@@ -4,10 +4,11 @@ use contracts::booking as proto;
 use contracts::{amount, parse_id, timestamp};
 use secrecy::{ExposeSecret as _, SecretString};
 use service_kit::problem::Problem;
+use time::OffsetDateTime;
 use vocabulary::{Currency, Grade, QueueNumber, SeatId, SeatIndex, SeatStatus};
 
 use crate::app::{Credential, HoldRequest, OwnReservation, ScheduleCounts, SeatMap};
-use crate::domain::{Reservation, ScheduleOpening, ScheduledSeat};
+use crate::domain::{RefundPolicy, RefundTerms, Reservation, ScheduleOpening, ScheduledSeat};
 
 /// The longest key that a caller may name a request by, in characters.
 const MAX_IDEMPOTENCY_KEY_CHARS: usize = 255;
@@ -60,6 +61,24 @@ pub(super) fn opening(request: proto::OpenScheduleRequest) -> Result<ScheduleOpe
             format!("must be 1 to {} seats", ScheduleOpening::MAX_SEATS),
         ));
     }
+    let starts_at = request
+        .starts_at
+        .ok_or_else(|| Problem::field("startsAt", "is required"))?;
+    let starts_at = contracts::time_of("startsAt", &starts_at)?;
+    if starts_at < OffsetDateTime::UNIX_EPOCH {
+        return Err(Problem::field("startsAt", "must not be before 1970"));
+    }
+    let policy = request
+        .refund_policy
+        .ok_or_else(|| Problem::field("refundPolicy", "is required"))?;
+    let tiers = policy.tiers.iter();
+    let tiers: Vec<_> = tiers
+        .map(|tier| (tier.hours_before_start, tier.percent))
+        .collect();
+    let refund_terms = RefundTerms {
+        starts_at,
+        policy: RefundPolicy::new(&tiers)?,
+    };
     let seats = request.seats.into_iter().enumerate().map(|(position, seat)| {
         Ok(ScheduledSeat {
             seat_id: parse_id(&format!("seats[{position}].seatId"), &seat.seat_id)?,
@@ -74,6 +93,7 @@ pub(super) fn opening(request: proto::OpenScheduleRequest) -> Result<ScheduleOpe
         schedule_id: parse_id("scheduleId", &request.schedule_id)?,
         concert_id: parse_id("concertId", &request.concert_id)?,
         currency,
+        refund_terms,
         seats: seats.collect::<Result<_, Problem>>()?,
     })
 }
@@ -83,6 +103,7 @@ pub(super) struct ScheduleOpeningParts {
     pub(super) schedule_id: vocabulary::ScheduleId,
     pub(super) concert_id: vocabulary::ConcertId,
     pub(super) currency: Currency,
+    pub(super) refund_terms: RefundTerms,
     pub(super) seats: Vec<ScheduledSeat>,
 }
 

@@ -6,7 +6,7 @@ use tonic::{Code, Status};
 use vocabulary::ProblemCode;
 
 use crate::app::AppError;
-use crate::domain::{OpeningError, Refused, SelectionError};
+use crate::domain::{OpeningError, PolicyError, Refused, SelectionError};
 
 impl From<AppError> for Status {
     /// Answers a caller; faults of ours are logged here, once.
@@ -76,6 +76,21 @@ impl From<AppError> for Problem {
                 Problem::of(ProblemCode::Internal)
             }
         }
+    }
+}
+
+impl From<PolicyError> for Problem {
+    fn from(error: PolicyError) -> Self {
+        let field = match error {
+            PolicyError::Count => "refundPolicy.tiers".to_owned(),
+            PolicyError::Hours { position } | PolicyError::RepeatedHours { position } => {
+                format!("refundPolicy.tiers[{position}].hoursBeforeStart")
+            }
+            PolicyError::Percent { position } | PolicyError::LessForLonger { position } => {
+                format!("refundPolicy.tiers[{position}].percent")
+            }
+        };
+        Self::field(field, error.to_string())
     }
 }
 

@@ -40,8 +40,14 @@ impl BookingService for BookingGrpc {
         request: Request<proto::OpenScheduleRequest>,
     ) -> Result<Response<proto::OpenScheduleResponse>, Status> {
         let parts = convert::opening(request.into_inner())?;
-        let opening = ScheduleOpening::new(parts.schedule_id, parts.concert_id, parts.currency, parts.seats)
-            .map_err(AppError::from)?;
+        let opening = ScheduleOpening::new(
+            parts.schedule_id,
+            parts.concert_id,
+            parts.currency,
+            parts.refund_terms,
+            parts.seats,
+        )
+        .map_err(AppError::from)?;
         self.booking.open_schedule(&opening).await?;
         Ok(Response::new(proto::OpenScheduleResponse {}))
     }

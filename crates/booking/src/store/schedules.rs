@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 use vocabulary::{Amount, ConcertId, Grade, ScheduleId, SeatId, SeatIndex};
 
 use super::{Store, StoreError, unsigned};
-use crate::domain::{Schedule, ScheduleOpening, ScheduledSeat};
+use crate::domain::{RefundPolicy, RefundTerms, Schedule, ScheduleOpening, ScheduledSeat};
 
 /// What opening a date came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,12 +28,13 @@ impl Store {
 
         // A second opening waits here for the first one's end.
         let inserted = sqlx::query!(
-            "INSERT INTO schedules (schedule_id, concert_id, currency, seats, content_hash) \
-             VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+            "INSERT INTO schedules (schedule_id, concert_id, currency, seats, starts_at, content_hash) \
+             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
             schedule_id,
             opening.concert_id().as_uuid(),
             currency.as_str(),
             i32::try_from(opening.seats().len()).unwrap_or(i32::MAX),
+            opening.refund_terms().starts_at,
             hash.as_slice(),
         )
         .execute(&mut *transaction)
@@ -49,6 +50,23 @@ impl Store {
             transaction.rollback().await?;
             return Ok(if same { Opened::Before } else { Opened::Differently });
         }
+
+        let tiers = opening.refund_terms().policy.tiers().iter();
+        let (hours, percents): (Vec<_>, Vec<_>) = tiers
+            .map(|tier| {
+                let hours = i32::try_from(tier.hours_before_start).unwrap_or(i32::MAX);
+                (hours, i32::from(tier.percent.get()))
+            })
+            .unzip();
+        sqlx::query!(
+            "INSERT INTO refund_tiers (schedule_id, hours_before_start, percent) \
+             SELECT $1, * FROM unnest($2::integer[], $3::integer[])",
+            schedule_id,
+            &hours,
+            &percents,
+        )
+        .execute(&mut *transaction)
+        .await?;
 
         // In portions, so that the largest hall stays within the time of one statement.
         for seats in opening.seats().chunks(SEATS_PER_STATEMENT) {
@@ -103,13 +121,32 @@ impl Store {
     /// A date with all its seats; `None` when it was never opened.
     pub async fn load_schedule(&self, schedule_id: ScheduleId) -> Result<Option<Schedule>, StoreError> {
         let Some(schedule) = sqlx::query!(
-            "SELECT concert_id, currency FROM schedules WHERE schedule_id = $1",
+            r#"SELECT concert_id, currency, starts_at, tiers.hours AS "hours!", tiers.percents AS "percents!"
+               FROM schedules, LATERAL (
+                   SELECT coalesce(array_agg(hours_before_start), '{}') AS hours,
+                          coalesce(array_agg(percent), '{}') AS percents
+                   FROM refund_tiers WHERE refund_tiers.schedule_id = schedules.schedule_id
+               ) AS tiers
+               WHERE schedule_id = $1"#,
             schedule_id.as_uuid(),
         )
         .fetch_optional(&self.pool)
         .await?
         else {
             return Ok(None);
+        };
+        let tiers = schedule.hours.into_iter().zip(schedule.percents);
+        let tiers = tiers
+            .map(|(hours, percent)| {
+                Ok((
+                    unsigned(hours, "refund_tiers.hours_before_start")?,
+                    unsigned(percent, "refund_tiers.percent")?,
+                ))
+            })
+            .collect::<Result<Vec<_>, StoreError>>()?;
+        let refund_terms = RefundTerms {
+            starts_at: schedule.starts_at,
+            policy: RefundPolicy::new(&tiers).map_err(|_| StoreError::Row("refund_tiers"))?,
         };
         let rows = sqlx::query!(
             "SELECT seat_id, seat_index, grade, price FROM seats WHERE schedule_id = $1",
@@ -135,6 +172,7 @@ impl Store {
                 .currency
                 .parse()
                 .map_err(|_| StoreError::Row("schedules.currency"))?,
+            refund_terms,
             seats,
         )))
     }
@@ -147,6 +185,14 @@ fn content_hash(opening: &ScheduleOpening) -> [u8; 32] {
     let mut hash = Sha256::new();
     hash.update(opening.concert_id().as_uuid().as_bytes());
     hash.update(opening.currency().as_str());
+    let terms = opening.refund_terms();
+    // What Postgres keeps of a time.
+    hash.update((terms.starts_at.unix_timestamp_nanos() / 1_000).to_be_bytes());
+    hash.update((terms.policy.tiers().len() as u64).to_be_bytes());
+    for tier in terms.policy.tiers() {
+        hash.update(tier.hours_before_start.to_be_bytes());
+        hash.update([tier.percent.get()]);
+    }
     for seat in opening.seats() {
         hash.update(seat.seat_id.as_uuid().as_bytes());
         hash.update(seat.price.get().to_be_bytes());

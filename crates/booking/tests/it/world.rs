@@ -16,6 +16,8 @@ use service_kit::config::load_from;
 use service_kit::grpc::client::UpstreamConfig;
 use service_kit::problem::Problem;
 use test_support::{TestDatabase, TestRedis, environment, unique_name};
+use time::OffsetDateTime;
+use time::macros::datetime;
 use tonic::Status;
 use vocabulary::{ConcertId, PaymentId, ProblemCode, ReservationId, ScheduleId, SeatId, UserId};
 
@@ -28,6 +30,10 @@ pub(crate) const HOLD: Duration = Duration::from_secs(300);
 /// The grace of a payment.
 pub(crate) const GRACE: Duration = Duration::from_secs(60);
 pub(crate) const PRICE: i64 = 50_000;
+/// When the date begins: far away for all but those who step the clock to it.
+pub(crate) const STARTS_AT: OffsetDateTime = datetime!(2100-01-01 10:00 UTC);
+/// What goes back until how many hours before the beginning.
+pub(crate) const TIERS: [(u32, u32); 3] = [(240, 100), (24, 50), (1, 33)];
 
 pub(crate) struct World {
     pub(crate) database: TestDatabase,
@@ -115,10 +121,8 @@ impl World {
             price: if index < seats.len() / 2 { 2 * PRICE } else { PRICE },
         });
         proto::OpenScheduleRequest {
-            starts_at: Some(contracts::timestamp(
-                time::macros::datetime!(2100-01-01 10:00 UTC),
-            )),
-            refund_policy: Some(proto::RefundPolicy::default()),
+            starts_at: Some(contracts::timestamp(STARTS_AT)),
+            refund_policy: Some(refund_policy(&TIERS)),
             schedule_id: schedule_id.to_string(),
             concert_id: self.concert_id.to_string(),
             currency: "KRW".to_owned(),
@@ -338,6 +342,19 @@ fn client(url: &str) -> BookingClient {
     });
     let upstream = upstream.unwrap().with_deadline(Duration::from_secs(15));
     booking_client(upstream.channel().unwrap())
+}
+
+/// Hours and percent of each tier.
+pub(crate) fn refund_policy(tiers: &[(u32, u32)]) -> proto::RefundPolicy {
+    let tiers = tiers
+        .iter()
+        .map(|&(hours_before_start, percent)| proto::RefundTier {
+            hours_before_start,
+            percent,
+        });
+    proto::RefundPolicy {
+        tiers: tiers.collect(),
+    }
 }
 
 /// The code of a refusal.
