@@ -29,6 +29,22 @@ CREATE TABLE venue_grades (
     CONSTRAINT venue_grades_have_one_order UNIQUE (venue_id, position)
 );
 
+-- Whether every value is smaller than the one before it.
+CREATE FUNCTION strictly_falls(integer[]) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT coalesce(bool_and(value < before), true)
+    FROM (SELECT value, lag(value) OVER (ORDER BY position) AS before
+          FROM unnest($1) WITH ORDINALITY AS asked (value, position)) AS pairs
+    WHERE before IS NOT NULL
+$$;
+
+-- Whether no value is greater than the one before it.
+CREATE FUNCTION never_rises(integer[]) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT coalesce(bool_and(value <= before), true)
+    FROM (SELECT value, lag(value) OVER (ORDER BY position) AS before
+          FROM unnest($1) WITH ORDINALITY AS asked (value, position)) AS pairs
+    WHERE before IS NOT NULL
+$$;
+
 CREATE TABLE concerts (
     concert_id            uuid        CONSTRAINT concerts_have_an_id PRIMARY KEY,
     organiser_id          uuid        NOT NULL,
@@ -43,11 +59,25 @@ CREATE TABLE concerts (
     room_capacity         integer     NOT NULL CONSTRAINT concerts_room_capacity_is_1_to_1000000 CHECK (room_capacity BETWEEN 1 AND 1000000),
     room_admit_per_second integer     NOT NULL CONSTRAINT concerts_room_admits_1_to_100000_per_second CHECK (room_admit_per_second BETWEEN 1 AND 100000),
     room_opens_at         timestamptz,
+    -- The refund policy, tier by tier: whoever cancels at least so many hours before the beginning gets so many percent back.
+    -- Never changed: who has paid keeps the terms of the purchase.
+    refund_hours          integer[]   NOT NULL CONSTRAINT concerts_refund_hours_are_0_to_87600
+                                               CHECK (0 <= ALL (refund_hours) AND 87600 >= ALL (refund_hours))
+                                               -- The longest time stands first, none twice.
+                                               CONSTRAINT concerts_refund_hours_fall CHECK (strictly_falls(refund_hours)),
+    refund_percents       integer[]   NOT NULL CONSTRAINT concerts_refund_percents_are_1_to_100
+                                               CHECK (1 <= ALL (refund_percents) AND 100 >= ALL (refund_percents))
+                                               -- Who cancels earlier never gets less.
+                                               CONSTRAINT concerts_refund_percents_never_rise CHECK (never_rises(refund_percents)),
     -- CREATING until the waiting room exists; only a LISTED concert is seen by anybody.
     state                 text        NOT NULL CONSTRAINT concerts_state_is_known CHECK (state IN ('CREATING', 'LISTED')),
     -- While CREATING: until when one worker has the making of the room to itself.
     leased_until          timestamptz NOT NULL,
     created_at            timestamptz NOT NULL DEFAULT frontrow_now(),
+    -- A tier has a time and a share; a policy that nobody can read is none.
+    CONSTRAINT concerts_have_at_most_10_refund_tiers CHECK (cardinality(refund_hours) <= 10
+        AND cardinality(refund_percents) = cardinality(refund_hours)
+        AND array_position(refund_hours, NULL) IS NULL AND array_position(refund_percents, NULL) IS NULL),
     -- A concert takes place in a venue of its own organiser.
     CONSTRAINT concerts_use_an_own_venue FOREIGN KEY (venue_id, organiser_id) REFERENCES venues (venue_id, organiser_id),
     -- Lets prices refer to a concert together with its venue.
@@ -84,12 +114,17 @@ CREATE TABLE schedules (
     closing_at   timestamptz CONSTRAINT schedules_close_after_they_were_on_sale CHECK (closing_at IS NULL OR state = 'ON_SALE'),
     -- When booking closed the sale.
     closed_at    timestamptz CONSTRAINT schedules_are_closed_when_it_was_asked_for CHECK (closed_at IS NULL OR closing_at IS NOT NULL),
+    -- When the organiser canceled the date; booking is told until it has canceled it.
+    canceling_at timestamptz CONSTRAINT schedules_are_canceled_after_they_were_on_sale CHECK (canceling_at IS NULL OR state = 'ON_SALE'),
+    -- When booking canceled it.
+    canceled_at  timestamptz CONSTRAINT schedules_are_canceled_when_it_was_asked_for CHECK (canceled_at IS NULL OR canceling_at IS NOT NULL),
     -- A date that is over cannot be put on sale.
     CONSTRAINT schedules_start_after_they_were_made CHECK (starts_at > created_at)
 );
 CREATE INDEX schedules_of_a_concert ON schedules (concert_id, starts_at, schedule_id);
 CREATE INDEX schedules_unfinished ON schedules (leased_until) WHERE state = 'OPENING';
 CREATE INDEX schedules_being_closed ON schedules (leased_until) WHERE closing_at IS NOT NULL AND closed_at IS NULL;
+CREATE INDEX schedules_being_canceled ON schedules (leased_until) WHERE canceling_at IS NOT NULL AND canceled_at IS NULL;
 
 -- What a request with an idempotency key made. A row lives as long as the thing that it names.
 CREATE TABLE idempotency_keys (
@@ -110,7 +145,8 @@ CREATE TABLE audit_log (
     entry_id     bigint      GENERATED ALWAYS AS IDENTITY CONSTRAINT audit_log_has_an_order PRIMARY KEY,
     organiser_id uuid        NOT NULL,
     act          text        NOT NULL CONSTRAINT audit_log_act_is_known CHECK (act IN
-                             ('VENUE_CREATED', 'CONCERT_CREATED', 'SCHEDULE_CREATED', 'WAITING_ROOM_CHANGED', 'SCHEDULE_CLOSED')),
+                             ('VENUE_CREATED', 'CONCERT_CREATED', 'SCHEDULE_CREATED', 'WAITING_ROOM_CHANGED', 'SCHEDULE_CLOSED',
+                              'SCHEDULE_CANCELED')),
     target_id    uuid        NOT NULL,
     at           timestamptz NOT NULL DEFAULT frontrow_now(),
     -- Members with names, bounded: an entry says what was done, it does not keep a copy.

@@ -6,9 +6,31 @@ use vocabulary::{ConcertId, Currency, UserId, VenueId};
 use super::{App, AppError, LEASE};
 use crate::domain::concert::{TITLE_MAX_CHARS, price_list};
 use crate::domain::layout::layout_version;
+use crate::domain::refund_policy::RefundPolicy;
 use crate::domain::text::{fault, line};
 use crate::domain::waiting_room::WaitingRoom;
 use crate::store::{Creation, IdempotencyKey, NewConcert, Once, Route, UnfinishedConcert};
+
+/// A concert as it was asked for.
+#[derive(Debug)]
+pub struct ConcertForm<'a> {
+    /// Who makes it.
+    pub organiser_id: UserId,
+    /// Its title.
+    pub title: &'a str,
+    /// A venue of the same organiser.
+    pub venue_id: VenueId,
+    /// ISO 4217.
+    pub currency: &'a str,
+    /// What each grade costs.
+    pub prices: Vec<(String, i64)>,
+    /// How its waiting room is to work, or why not.
+    pub room: Result<WaitingRoom, Vec<FieldError>>,
+    /// What goes back to whoever cancels, or why not.
+    pub refund_policy: Result<RefundPolicy, Vec<FieldError>>,
+    /// The caller's idempotency key; empty = none.
+    pub key: &'a str,
+}
 
 /// A concert to be made.
 #[derive(Debug, Clone)]
@@ -19,36 +41,34 @@ pub struct CreateConcert {
     currency: Currency,
     prices: Vec<(String, i64)>,
     room: WaitingRoom,
+    refund_policy: RefundPolicy,
     key: Option<IdempotencyKey>,
 }
 
 impl CreateConcert {
     /// # Errors
     /// Every field that is wrong by itself; prices are compared with the venue when the concert is made.
-    pub fn new(
-        organiser_id: UserId,
-        title: &str,
-        venue_id: VenueId,
-        currency: &str,
-        prices: Vec<(String, i64)>,
-        room: Result<WaitingRoom, Vec<FieldError>>,
-        key: &str,
-    ) -> Result<Self, Vec<FieldError>> {
+    pub fn new(form: ConcertForm<'_>) -> Result<Self, Vec<FieldError>> {
         let mut faults = Vec::new();
-        let title = line("title", title, TITLE_MAX_CHARS).map_err(|fault| faults.push(fault));
-        let currency = currency
+        let title = line("title", form.title, TITLE_MAX_CHARS).map_err(|fault| faults.push(fault));
+        let currency = form
+            .currency
             .parse()
             .map_err(|error: vocabulary::MoneyError| faults.push(fault("currency", error.to_string())));
-        let room = room.map_err(|room_faults| faults.extend(room_faults));
-        let key = IdempotencyKey::parse(key).map_err(|fault| faults.push(fault));
-        match (title, currency, room, key) {
-            (Ok(title), Ok(currency), Ok(room), Ok(key)) => Ok(Self {
-                organiser_id,
+        let room = form.room.map_err(|room_faults| faults.extend(room_faults));
+        let refund_policy = form
+            .refund_policy
+            .map_err(|policy_faults| faults.extend(policy_faults));
+        let key = IdempotencyKey::parse(form.key).map_err(|fault| faults.push(fault));
+        match (title, currency, room, refund_policy, key) {
+            (Ok(title), Ok(currency), Ok(room), Ok(refund_policy), Ok(key)) => Ok(Self {
+                organiser_id: form.organiser_id,
                 title,
-                venue_id,
+                venue_id: form.venue_id,
                 currency,
-                prices,
+                prices: form.prices,
                 room,
+                refund_policy,
                 key,
             }),
             _ => Err(faults),
@@ -69,6 +89,12 @@ impl CreateConcert {
                 .opens_at()
                 .map(|at| at.unix_timestamp_nanos().to_be_bytes().to_vec())
                 .unwrap_or_default(),
+            self.refund_policy
+                .tiers()
+                .iter()
+                .flat_map(|tier| [tier.hours_before_start.to_be_bytes(), tier.percent.to_be_bytes()])
+                .flatten()
+                .collect(),
         ];
         for (grade, units) in prices {
             parts.push(grade.into_bytes());
@@ -108,6 +134,7 @@ impl App {
             currency: request.currency,
             layout_version: layout_version(&terms.plan_hash, request.currency, &prices),
             prices,
+            refund_policy: request.refund_policy,
             room: request.room,
         };
         match self.store.create_concert(once.as_ref(), &concert, LEASE).await? {

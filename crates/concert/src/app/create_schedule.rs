@@ -6,7 +6,7 @@ use vocabulary::{ConcertId, ScheduleId, UserId};
 
 use super::{App, AppError, LEASE};
 use crate::domain::text::fault;
-use crate::store::{Creation, IdempotencyKey, NewSchedule, Once, Route, UnfinishedSchedule};
+use crate::store::{Creation, IdempotencyKey, NewSchedule, Once, Route, ScheduleRef};
 
 /// A date to be put on sale.
 #[derive(Debug, Clone)]
@@ -79,7 +79,7 @@ impl App {
         {
             Creation::Before(schedule_id) => self.finish_schedule_made_before(schedule_id).await,
             Creation::Now => {
-                let unfinished = UnfinishedSchedule {
+                let unfinished = ScheduleRef {
                     schedule_id: schedule.schedule_id,
                     concert_id: schedule.concert_id,
                 };

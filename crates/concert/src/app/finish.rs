@@ -1,7 +1,7 @@
 //! Finishes what is kept but not seen yet: a concert whose room, a date whose seats another service has to make, a sale
-//! that it has to close.
+//! that it has to close, a date that it has to cancel.
 //!
-//! Both calls are harmless to repeat. A lease keeps two workers from making them at once, so that a late repetition
+//! All calls are harmless to repeat. A lease keeps two workers from making them at once, so that a late repetition
 //! does not undo a change of the room that came after.
 
 use std::time::Duration;
@@ -10,7 +10,7 @@ use vocabulary::{ConcertId, ScheduleId};
 
 use super::{App, AppError, LEASE};
 use crate::peers::Opening;
-use crate::store::{Lease, UnfinishedConcert, UnfinishedSchedule};
+use crate::store::{Lease, ScheduleRef, UnfinishedConcert};
 
 /// The most that one run finishes.
 const RUN_LIMIT: u32 = 32;
@@ -55,12 +55,19 @@ impl App {
             }
         }
         for _ in 0..RUN_LIMIT {
-            let Some(closing) = self.store.lease_next_closing(LEASE).await? else {
+            let Some(date) = self.store.lease_next_closing(LEASE).await? else {
                 break;
             };
             // What fails is tried again when its lease is over.
-            let closed = self.finish_closing(closing).await.map(|_| ());
+            let closed = self.finish_closing(date).await.map(|_| ());
             resumed.note("closing", &closed);
+        }
+        for _ in 0..RUN_LIMIT {
+            let Some(date) = self.store.lease_next_cancellation(LEASE).await? else {
+                break;
+            };
+            let canceled = self.finish_cancellation(date).await.map(|_| ());
+            resumed.note("cancellation", &canceled);
         }
         Ok(resumed)
     }
@@ -79,7 +86,7 @@ impl App {
         made
     }
 
-    pub(super) async fn finish_schedule(&self, schedule: &UnfinishedSchedule) -> Result<(), AppError> {
+    pub(super) async fn finish_schedule(&self, schedule: &ScheduleRef) -> Result<(), AppError> {
         let opened = self.open_seats(schedule).await;
         if opened.is_err()
             && let Err(error) = self
@@ -123,12 +130,16 @@ impl App {
         Ok(())
     }
 
-    async fn open_seats(&self, schedule: &UnfinishedSchedule) -> Result<(), AppError> {
+    async fn open_seats(&self, schedule: &ScheduleRef) -> Result<(), AppError> {
+        let terms = self.store.sale_terms(schedule.schedule_id).await?;
+        let terms = terms.ok_or(AppError::NotFound("schedule"))?;
         let layout = self.layouts.layout_to_be(schedule.schedule_id).await?;
         let opening = Opening {
             schedule_id: schedule.schedule_id,
             concert_id: schedule.concert_id,
             layout: &layout,
+            starts_at: terms.starts_at,
+            refund_policy: &terms.refund_policy,
         };
         self.booking.open_schedule(opening).await?;
         self.store.put_on_sale(schedule.schedule_id).await?;

@@ -1,5 +1,6 @@
 //! What the service does, one file per use case.
 
+mod cancel_schedule;
 mod close_schedule;
 mod create_concert;
 mod create_schedule;
@@ -15,7 +16,7 @@ mod search_concerts;
 mod seed;
 mod update_waiting_room;
 
-pub use create_concert::CreateConcert;
+pub use create_concert::{ConcertForm, CreateConcert};
 pub use create_schedule::CreateSchedule;
 pub use create_venue::{CreateVenue, VenueMade};
 pub use finish::Resumed;

@@ -5,7 +5,8 @@ use time::{Duration, Time};
 use vocabulary::demo::ORGANISER_ID;
 use vocabulary::{ConcertId, ScheduleId, VenueId};
 
-use super::{App, AppError, CreateConcert, CreateSchedule, CreateVenue};
+use super::{App, AppError, ConcertForm, CreateConcert, CreateSchedule, CreateVenue};
+use crate::domain::refund_policy::RefundPolicy;
 use crate::domain::waiting_room::WaitingRoom;
 use crate::store::{IdempotencyKey, Route};
 
@@ -109,8 +110,17 @@ impl App {
         }
         let prices = GRADES.map(str::to_owned).into_iter().zip(act.prices).collect();
         let room = WaitingRoom::new("waitingRoom.", ROOM_CAPACITY, ROOM_ADMITS_PER_SECOND, None);
-        let request = CreateConcert::new(ORGANISER_ID, act.title, venue_id, "KRW", prices, room, &key)?;
-        self.create_concert(request).await
+        let form = ConcertForm {
+            organiser_id: ORGANISER_ID,
+            title: act.title,
+            venue_id,
+            currency: "KRW",
+            prices,
+            room,
+            refund_policy: Ok(RefundPolicy::default()),
+            key: &key,
+        };
+        self.create_concert(CreateConcert::new(form)?).await
     }
 
     async fn seed_date(&self, concert_id: ConcertId, key: &str, days_ahead: i64) -> Result<(), AppError> {

@@ -21,6 +21,8 @@ pub enum Act {
     WaitingRoomChanged,
     /// Ended the sale of a date.
     ScheduleClosed,
+    /// Canceled a date.
+    ScheduleCanceled,
 }
 
 impl Act {
@@ -33,6 +35,7 @@ impl Act {
             Self::ScheduleCreated => "SCHEDULE_CREATED",
             Self::WaitingRoomChanged => "WAITING_ROOM_CHANGED",
             Self::ScheduleClosed => "SCHEDULE_CLOSED",
+            Self::ScheduleCanceled => "SCHEDULE_CANCELED",
         }
     }
 }

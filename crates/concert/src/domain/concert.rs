@@ -7,6 +7,7 @@ use service_kit::problem::FieldError;
 use time::OffsetDateTime;
 use vocabulary::{Amount, ConcertId, Currency, Grade, ScheduleId, VenueId};
 
+use super::refund_policy::RefundPolicy;
 use super::text::{fault, shortened};
 
 /// The longest title, in characters.
@@ -32,6 +33,8 @@ pub struct Concert {
     pub currency: Currency,
     /// What each grade costs, in the order of the plan.
     pub prices: Vec<Price>,
+    /// What goes back to whoever cancels.
+    pub refund_policy: RefundPolicy,
     /// Its dates, in the order of their beginning.
     pub schedules: Vec<Schedule>,
 }
@@ -53,13 +56,20 @@ pub struct Schedule {
     /// When it begins.
     #[serde(with = "time::serde::rfc3339")]
     pub starts_at: OffsetDateTime,
-    /// When its sale was closed.
+    /// When its sale ended, by itself or with the date.
     #[serde(
         default,
         with = "time::serde::rfc3339::option",
         skip_serializing_if = "Option::is_none"
     )]
     pub closed_at: Option<OffsetDateTime>,
+    /// When it was canceled.
+    #[serde(
+        default,
+        with = "time::serde::rfc3339::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub canceled_at: Option<OffsetDateTime>,
 }
 
 /// A date with what is left of it.

@@ -6,5 +6,6 @@ pub mod layout;
 pub mod lifecycle;
 pub mod page;
 pub mod plan;
+pub mod refund_policy;
 pub mod text;
 pub mod waiting_room;

@@ -9,8 +9,10 @@ use crate::domain::audit::AuditPage;
 use crate::domain::concert::{Concert, Schedule, SeatsLeft};
 use crate::domain::layout::Layout;
 use crate::domain::page::Page;
+use crate::domain::refund_policy::{RefundPolicy, RefundTier};
 use crate::domain::text::fault;
 use crate::domain::waiting_room::WaitingRoom;
+use crate::peers::CancellationProgress;
 
 /// `path` is where the public API has the room; empty = it is the body itself.
 pub(super) fn waiting_room(
@@ -32,6 +34,18 @@ pub(super) fn waiting_room(
         .transpose()
         .map_err(|problem| problem.fields)?;
     WaitingRoom::new(&prefix, room.capacity, room.admit_per_second, opens_at)
+}
+
+/// Absent = everything until the beginning.
+pub(super) fn refund_policy(policy: Option<pb::RefundPolicy>) -> Result<RefundPolicy, Vec<FieldError>> {
+    let Some(policy) = policy else {
+        return Ok(RefundPolicy::default());
+    };
+    let tiers = policy.tiers.into_iter().map(|tier| RefundTier {
+        hours_before_start: tier.hours_before_start,
+        percent: tier.percent,
+    });
+    RefundPolicy::new(tiers.collect())
 }
 
 pub(super) fn required_time(
@@ -59,6 +73,10 @@ impl From<Concert> for pb::Concert {
             grade: price.grade.into(),
             amount: price.amount.get(),
         });
+        let tiers = concert.refund_policy.tiers().iter().map(|tier| pb::RefundTier {
+            hours_before_start: tier.hours_before_start,
+            percent: tier.percent,
+        });
         Self {
             concert_id: concert.concert_id.to_string(),
             title: concert.title,
@@ -67,7 +85,9 @@ impl From<Concert> for pb::Concert {
             currency: concert.currency.into(),
             prices: prices.collect(),
             schedules: concert.schedules.into_iter().map(Into::into).collect(),
-            refund_policy: None,
+            refund_policy: Some(pb::RefundPolicy {
+                tiers: tiers.collect(),
+            }),
         }
     }
 }
@@ -78,7 +98,21 @@ impl From<Schedule> for pb::Schedule {
             schedule_id: schedule.schedule_id.to_string(),
             starts_at: Some(timestamp(schedule.starts_at)),
             closed_at: schedule.closed_at.map(timestamp),
-            canceled_at: None,
+            canceled_at: schedule.canceled_at.map(timestamp),
+        }
+    }
+}
+
+impl From<CancellationProgress> for pb::GetScheduleCancellationResponse {
+    fn from(progress: CancellationProgress) -> Self {
+        Self {
+            canceled_at: Some(timestamp(progress.canceled_at)),
+            unpaid_left: progress.unpaid_left,
+            reservations: progress.reservations,
+            refunded: progress.refunded,
+            amount: progress.amount.get(),
+            amount_refunded: progress.amount_refunded.get(),
+            currency: progress.currency.into(),
         }
     }
 }

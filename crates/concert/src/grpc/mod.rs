@@ -9,11 +9,11 @@ use service_kit::problem::{FieldError, Problem};
 use tonic::{Request, Response, Status};
 use vocabulary::ProblemCode;
 
-use crate::app::{App, AppError, CreateConcert, CreateSchedule, CreateVenue, UpdateWaitingRoom};
+use crate::app::{App, AppError, ConcertForm, CreateConcert, CreateSchedule, CreateVenue, UpdateWaitingRoom};
 use crate::domain::audit::AuditQuery;
 use crate::domain::page::Search;
 use crate::peers::Visitor;
-use crate::store::{Closing, StoreError};
+use crate::store::{ScheduleRef, StoreError};
 
 /// Serves the use cases.
 #[derive(Debug, Clone)]
@@ -119,15 +119,16 @@ impl ConcertService for ConcertGrpc {
             .prices
             .into_iter()
             .map(|price| (price.grade, price.amount));
-        let concert = CreateConcert::new(
-            parse_id("organiserId", &request.organiser_id)?,
-            &request.title,
-            parse_id("venueId", &request.venue_id)?,
-            &request.currency,
-            prices.collect(),
-            convert::waiting_room("waitingRoom", request.waiting_room),
-            &request.idempotency_key,
-        );
+        let concert = CreateConcert::new(ConcertForm {
+            organiser_id: parse_id("organiserId", &request.organiser_id)?,
+            title: &request.title,
+            venue_id: parse_id("venueId", &request.venue_id)?,
+            currency: &request.currency,
+            prices: prices.collect(),
+            room: convert::waiting_room("waitingRoom", request.waiting_room),
+            refund_policy: convert::refund_policy(request.refund_policy),
+            key: &request.idempotency_key,
+        });
         let concert_id = self
             .app
             .create_concert(concert.map_err(refused)?)
@@ -165,13 +166,10 @@ impl ConcertService for ConcertGrpc {
     ) -> Answer<pb::CloseScheduleResponse> {
         let request = request.into_inner();
         let organiser_id = parse_id("organiserId", &request.organiser_id)?;
-        let closing = Closing {
-            schedule_id: parse_id("scheduleId", &request.schedule_id)?,
-            concert_id: parse_id("concertId", &request.concert_id)?,
-        };
+        let date = date(&request.concert_id, &request.schedule_id)?;
         let schedule = self
             .app
-            .close_schedule(organiser_id, closing)
+            .close_schedule(organiser_id, date)
             .await
             .map_err(problem)?;
         Ok(Response::new(pb::CloseScheduleResponse {
@@ -220,17 +218,42 @@ impl ConcertService for ConcertGrpc {
 
     async fn cancel_schedule(
         &self,
-        _: Request<pb::CancelScheduleRequest>,
-    ) -> Result<Response<pb::CancelScheduleResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
+        request: Request<pb::CancelScheduleRequest>,
+    ) -> Answer<pb::CancelScheduleResponse> {
+        let request = request.into_inner();
+        let organiser_id = parse_id("organiserId", &request.organiser_id)?;
+        let date = date(&request.concert_id, &request.schedule_id)?;
+        let schedule = self
+            .app
+            .cancel_schedule(organiser_id, date)
+            .await
+            .map_err(problem)?;
+        Ok(Response::new(pb::CancelScheduleResponse {
+            schedule: Some(schedule.into()),
+        }))
     }
 
     async fn get_schedule_cancellation(
         &self,
-        _: Request<pb::GetScheduleCancellationRequest>,
-    ) -> Result<Response<pb::GetScheduleCancellationResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
+        request: Request<pb::GetScheduleCancellationRequest>,
+    ) -> Answer<pb::GetScheduleCancellationResponse> {
+        let request = request.into_inner();
+        let organiser_id = parse_id("organiserId", &request.organiser_id)?;
+        let date = date(&request.concert_id, &request.schedule_id)?;
+        let progress = self
+            .app
+            .schedule_cancellation(organiser_id, date)
+            .await
+            .map_err(problem)?;
+        Ok(Response::new(progress.into()))
     }
+}
+
+fn date(concert_id: &str, schedule_id: &str) -> Result<ScheduleRef, Problem> {
+    Ok(ScheduleRef {
+        schedule_id: parse_id("scheduleId", schedule_id)?,
+        concert_id: parse_id("concertId", concert_id)?,
+    })
 }
 
 fn visitor(user_id: &str, queue_token: String) -> Result<Visitor, Problem> {

@@ -8,9 +8,10 @@ use service_kit::grpc::client::{Channel, DEFAULT_DEADLINE};
 use service_kit::problem::Problem;
 use time::OffsetDateTime;
 use tonic::Request;
-use vocabulary::{ConcertId, ProblemCode, ScheduleId};
+use vocabulary::{Amount, ConcertId, Currency, MoneyError, ProblemCode, ScheduleId};
 
 use crate::domain::layout::Layout;
+use crate::domain::refund_policy::RefundPolicy;
 
 /// How long the booking service may take to write the seats of the largest hall; the channel's own deadline.
 pub const OPEN_SCHEDULE_DEADLINE: Duration = Duration::from_secs(12);
@@ -26,6 +27,10 @@ pub struct Opening<'a> {
     pub concert_id: ConcertId,
     /// Its seats, with their prices.
     pub layout: &'a Layout,
+    /// When it begins.
+    pub starts_at: OffsetDateTime,
+    /// What goes back to whoever cancels.
+    pub refund_policy: &'a RefundPolicy,
 }
 
 /// Status of every seat of a date.
@@ -50,6 +55,25 @@ pub struct GradeCounts {
     pub pending: u32,
     /// Sold.
     pub occupied: u32,
+}
+
+/// How far the cancellation of a date has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CancellationProgress {
+    /// When it began.
+    pub canceled_at: OffsetDateTime,
+    /// Holds and payments under way that still have to end.
+    pub unpaid_left: u32,
+    /// Paid reservations whose money goes back.
+    pub reservations: u32,
+    /// Those whose money is back.
+    pub refunded: u32,
+    /// What goes back in all.
+    pub amount: Amount,
+    /// What is back.
+    pub amount_refunded: Amount,
+    /// What both are in.
+    pub currency: Currency,
 }
 
 /// The booking service.
@@ -78,13 +102,23 @@ impl Booking {
             grade: seat.price.grade.to_string(),
             price: seat.price.amount.get(),
         });
+        let tiers = opening
+            .refund_policy
+            .tiers()
+            .iter()
+            .map(|tier| booking::RefundTier {
+                hours_before_start: tier.hours_before_start,
+                percent: tier.percent,
+            });
         let request = booking::OpenScheduleRequest {
             schedule_id: opening.schedule_id.to_string(),
             concert_id: opening.concert_id.to_string(),
             currency: opening.layout.currency().to_string(),
             seats: seats.collect(),
-            starts_at: None,
-            refund_policy: None,
+            starts_at: Some(contracts::timestamp(opening.starts_at)),
+            refund_policy: Some(booking::RefundPolicy {
+                tiers: tiers.collect(),
+            }),
         };
         self.client.clone().open_schedule(request).await?;
         Ok(())
@@ -99,10 +133,44 @@ impl Booking {
             schedule_id: schedule_id.to_string(),
         });
         let answer = self.client.clone().close_schedule(request).await?.into_inner();
-        let closed_at = answer
-            .closed_at
-            .ok_or_else(|| Problem::of(ProblemCode::Internal))?;
-        contracts::time_of("closedAt", &closed_at)
+        told_time("closedAt", answer.closed_at)
+    }
+
+    /// Cancels a date; answers when it was first canceled. A retry is harmless.
+    ///
+    /// # Errors
+    /// The peer's problem.
+    pub async fn cancel_schedule(&self, schedule_id: ScheduleId) -> Result<OffsetDateTime, Problem> {
+        let request = read(booking::CancelScheduleRequest {
+            schedule_id: schedule_id.to_string(),
+        });
+        let answer = self.client.clone().cancel_schedule(request).await?.into_inner();
+        told_time("canceledAt", answer.canceled_at)
+    }
+
+    /// How far the cancellation of a date has come.
+    ///
+    /// # Errors
+    /// The peer's problem.
+    pub async fn schedule_cancellation(
+        &self,
+        schedule_id: ScheduleId,
+    ) -> Result<CancellationProgress, Problem> {
+        let request = read(booking::GetScheduleCancellationRequest {
+            schedule_id: schedule_id.to_string(),
+        });
+        let answer = self.client.clone().get_schedule_cancellation(request).await?;
+        let answer = answer.into_inner();
+        let broken = |_: MoneyError| Problem::of(ProblemCode::Internal);
+        Ok(CancellationProgress {
+            canceled_at: told_time("canceledAt", answer.canceled_at)?,
+            unpaid_left: answer.unpaid_left,
+            reservations: answer.reservations,
+            refunded: answer.refunded,
+            amount: Amount::new(answer.amount).map_err(broken)?,
+            amount_refunded: Amount::new(answer.amount_refunded).map_err(broken)?,
+            currency: answer.currency.parse().map_err(broken)?,
+        })
     }
 
     /// Counts by grade for each date; dates that the booking service does not know are left out.
@@ -151,7 +219,12 @@ impl Booking {
     }
 }
 
-// Reads wait no longer than calls do in general.
+fn told_time(name: &str, at: Option<prost_types::Timestamp>) -> Result<OffsetDateTime, Problem> {
+    let at = at.ok_or_else(|| Problem::of(ProblemCode::Internal))?;
+    contracts::time_of(name, &at)
+}
+
+// Reads and small changes wait no longer than calls do in general.
 fn read<T>(message: T) -> Request<T> {
     let mut request = Request::new(message);
     request.set_timeout(DEFAULT_DEADLINE);

@@ -3,5 +3,5 @@
 mod booking;
 mod queue;
 
-pub use booking::{Booking, GradeCounts, OPEN_SCHEDULE_DEADLINE, Opening, SeatStates};
+pub use booking::{Booking, CancellationProgress, GradeCounts, OPEN_SCHEDULE_DEADLINE, Opening, SeatStates};
 pub use queue::{Queue, Room, Visitor};

@@ -1,21 +1,19 @@
-//! Concerts: made, listed, found.
+//! Concerts: made, then listed.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use serde_json::json;
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
-use vocabulary::{Amount, ConcertId, Currency, Grade, ScheduleId, UserId, VenueId};
+use vocabulary::{ConcertId, Currency, ScheduleId, UserId, VenueId};
 
 use super::audit::note;
 use super::idempotency::claim;
 use super::{Creation, Lease, Once, Store, StoreError, Unreadable, interval};
 use crate::domain::audit::Act;
-use crate::domain::concert::{Concert, Price, Schedule};
+use crate::domain::concert::Price;
 use crate::domain::lifecycle::ConcertState;
-use crate::domain::page::{Cursor, Page, Search};
+use crate::domain::refund_policy::RefundPolicy;
 use crate::domain::waiting_room::WaitingRoom;
 
 /// A concert to be kept.
@@ -33,6 +31,8 @@ pub struct NewConcert {
     pub currency: Currency,
     /// One for each grade of the venue.
     pub prices: Vec<Price>,
+    /// What goes back to whoever cancels.
+    pub refund_policy: RefundPolicy,
     /// Names its layout.
     pub layout_version: String,
     /// How its waiting room is to work at the beginning.
@@ -55,15 +55,6 @@ pub struct OwnedConcert {
     pub state: ConcertState,
     /// Its dates on sale.
     pub schedules: Vec<ScheduleId>,
-}
-
-struct ConcertRow {
-    concert_id: Uuid,
-    title: String,
-    venue_id: Uuid,
-    venue_name: String,
-    currency: String,
-    created_at: OffsetDateTime,
 }
 
 struct RoomRow {
@@ -105,19 +96,28 @@ impl Store {
         if let Creation::Before(id) = claim(&mut transaction, once, concert.concert_id.as_uuid()).await? {
             return Ok(Creation::Before(ConcertId::from_uuid(id)));
         }
+        let (refund_hours, refund_percents): (Vec<_>, Vec<_>) = concert
+            .refund_policy
+            .tiers()
+            .iter()
+            .map(|tier| (column(tier.hours_before_start), column(tier.percent)))
+            .unzip();
         sqlx::query!(
             "INSERT INTO concerts (concert_id, organiser_id, venue_id, title, currency, layout_version,
-                                   room_capacity, room_admit_per_second, room_opens_at, state, leased_until)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'CREATING', frontrow_now() + $10)",
+                                   room_capacity, room_admit_per_second, room_opens_at,
+                                   refund_hours, refund_percents, state, leased_until)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'CREATING', frontrow_now() + $12)",
             concert.concert_id.as_uuid(),
             concert.organiser_id.as_uuid(),
             concert.venue_id.as_uuid(),
             concert.title,
             concert.currency.as_str(),
             concert.layout_version,
-            i32::try_from(concert.room.capacity()).unwrap_or(i32::MAX),
-            i32::try_from(concert.room.admit_per_second()).unwrap_or(i32::MAX),
+            column(concert.room.capacity()),
+            column(concert.room.admit_per_second()),
             concert.room.opens_at(),
+            &refund_hours,
+            &refund_percents,
             interval(lease),
         )
         .execute(&mut *transaction)
@@ -142,6 +142,7 @@ impl Store {
             "venueId": concert.venue_id,
             "currency": concert.currency.as_str(),
             "waitingRoom": concert.room.details(),
+            "refundPolicy": concert.refund_policy.details(),
         });
         note(
             &mut transaction,
@@ -260,154 +261,11 @@ impl Store {
             schedules: row.schedules.into_iter().map(ScheduleId::from_uuid).collect(),
         }))
     }
-
-    /// A listed concert with its dates on sale.
-    ///
-    /// # Errors
-    /// The database failed.
-    pub async fn concert(&self, concert_id: ConcertId) -> Result<Option<Concert>, StoreError> {
-        let mut connection = self.pool.acquire().await?;
-        let row = sqlx::query_as!(
-            ConcertRow,
-            "SELECT concert_id, title, venue_id, venues.name AS venue_name, currency, concerts.created_at
-             FROM concerts JOIN venues USING (venue_id) WHERE concert_id = $1 AND state = 'LISTED'",
-            concert_id.as_uuid(),
-        )
-        .fetch_optional(&mut *connection)
-        .await?;
-        let concerts = with_prices_and_dates(&mut connection, row.into_iter().collect()).await?;
-        Ok(concerts.into_iter().next())
-    }
-
-    /// A page of listed concerts, newest first.
-    ///
-    /// # Errors
-    /// The database failed.
-    pub async fn search(&self, search: &Search) -> Result<Page, StoreError> {
-        let mut connection = self.pool.acquire().await?;
-        let after = search.after.unwrap_or(Cursor::START);
-        // One more than asked for tells whether there is a next page.
-        let limit = i64::from(search.limit) + 1;
-        // Two statements, so that each has the plan of its own index.
-        let mut rows = if search.query.is_empty() {
-            sqlx::query_as!(
-                ConcertRow,
-                "SELECT concert_id, title, venue_id, venues.name AS venue_name, currency, concerts.created_at
-                 FROM concerts JOIN venues USING (venue_id)
-                 WHERE state = 'LISTED'
-                   AND (concerts.created_at, concert_id) < ($1, $2)
-                 ORDER BY concerts.created_at DESC, concert_id DESC LIMIT $3",
-                after.created_at,
-                after.concert_id.as_uuid(),
-                limit,
-            )
-            .fetch_all(&mut *connection)
-            .await?
-        } else {
-            sqlx::query_as!(
-                ConcertRow,
-                "SELECT concert_id, title, venue_id, venues.name AS venue_name, currency, concerts.created_at
-                 FROM concerts JOIN venues USING (venue_id)
-                 WHERE state = 'LISTED' AND title ILIKE $4
-                   AND (concerts.created_at, concert_id) < ($1, $2)
-                 ORDER BY concerts.created_at DESC, concert_id DESC LIMIT $3",
-                after.created_at,
-                after.concert_id.as_uuid(),
-                limit,
-                containing(&search.query),
-            )
-            .fetch_all(&mut *connection)
-            .await?
-        };
-        let more = rows.len() > search.limit as usize;
-        rows.truncate(search.limit as usize);
-        let next_cursor = rows.last().filter(|_| more).map(|last| {
-            Cursor {
-                created_at: last.created_at,
-                concert_id: ConcertId::from_uuid(last.concert_id),
-            }
-            .encode()
-        });
-        Ok(Page {
-            concerts: with_prices_and_dates(&mut connection, rows).await?,
-            next_cursor,
-        })
-    }
 }
 
-/// The ILIKE pattern of titles that contain `text`, taken literally.
-fn containing(text: &str) -> String {
-    let mut pattern = String::with_capacity(text.len() + 2);
-    pattern.push('%');
-    for character in text.chars() {
-        if matches!(character, '%' | '_' | '\\') {
-            pattern.push('\\');
-        }
-        pattern.push(character);
-    }
-    pattern.push('%');
-    pattern
-}
-
-async fn with_prices_and_dates(
-    connection: &mut PgConnection,
-    rows: Vec<ConcertRow>,
-) -> Result<Vec<Concert>, StoreError> {
-    if rows.is_empty() {
-        return Ok(Vec::new());
-    }
-    let ids: Vec<_> = rows.iter().map(|row| row.concert_id).collect();
-    let mut prices = prices_of(connection, &ids).await?;
-    let mut schedules: HashMap<Uuid, Vec<Schedule>> = HashMap::new();
-    let dates = sqlx::query!(
-        "SELECT concert_id, schedule_id, starts_at, closed_at FROM schedules
-         WHERE concert_id = ANY($1) AND state = 'ON_SALE' ORDER BY concert_id, starts_at, schedule_id",
-        &ids,
-    )
-    .fetch_all(&mut *connection)
-    .await?;
-    for date in dates {
-        schedules.entry(date.concert_id).or_default().push(Schedule {
-            schedule_id: ScheduleId::from_uuid(date.schedule_id),
-            starts_at: date.starts_at,
-            closed_at: date.closed_at,
-        });
-    }
-    rows.into_iter()
-        .map(|row| {
-            Ok(Concert {
-                concert_id: ConcertId::from_uuid(row.concert_id),
-                title: row.title,
-                venue_id: VenueId::from_uuid(row.venue_id),
-                venue_name: row.venue_name,
-                currency: row.currency.parse()?,
-                prices: prices.remove(&row.concert_id).unwrap_or_default(),
-                schedules: schedules.remove(&row.concert_id).unwrap_or_default(),
-            })
-        })
-        .collect()
-}
-
-/// Prices of each concert, in the order of its plan.
-pub(super) async fn prices_of(
-    connection: &mut PgConnection,
-    concert_ids: &[Uuid],
-) -> Result<HashMap<Uuid, Vec<Price>>, StoreError> {
-    let rows = sqlx::query!(
-        "SELECT concert_id, grade, amount FROM concert_prices JOIN venue_grades USING (venue_id, grade)
-         WHERE concert_id = ANY($1) ORDER BY concert_id, position",
-        concert_ids,
-    )
-    .fetch_all(connection)
-    .await?;
-    let mut prices: HashMap<Uuid, Vec<Price>> = HashMap::new();
-    for row in rows {
-        prices.entry(row.concert_id).or_default().push(Price {
-            grade: Grade::try_from(row.grade)?,
-            amount: Amount::new(row.amount)?,
-        });
-    }
-    Ok(prices)
+// Domain types keep these within the column's range.
+fn column(number: u32) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
 }
 
 fn concert_state(word: &str) -> Result<ConcertState, Unreadable> {
@@ -415,15 +273,5 @@ fn concert_state(word: &str) -> Result<ConcertState, Unreadable> {
         "CREATING" => Ok(ConcertState::Creating),
         "LISTED" => Ok(ConcertState::Listed),
         _ => Err(Unreadable::Other("a concert's state")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_query_is_taken_literally() {
-        assert_eq!(containing(r"100%_\"), r"%100\%\_\\%");
     }
 }

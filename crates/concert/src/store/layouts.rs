@@ -5,7 +5,7 @@ use std::sync::Arc;
 use moka::future::Cache;
 use vocabulary::{ConcertId, Currency, ScheduleId, VenueId};
 
-use super::concerts::prices_of;
+use super::catalogue::prices_of;
 use super::{Store, StoreError, Unreadable};
 use crate::domain::concert::Price;
 use crate::domain::layout::Layout;

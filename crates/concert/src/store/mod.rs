@@ -5,7 +5,9 @@
 
 mod audit;
 pub mod cache;
+mod catalogue;
 mod concerts;
+mod endings;
 mod idempotency;
 pub mod layouts;
 mod schedules;
@@ -14,7 +16,7 @@ mod venues;
 pub use concerts::{NewConcert, OwnedConcert, UnfinishedConcert};
 pub use idempotency::{Creation, IdempotencyKey, KEY_MAX_CHARS, Once, Route};
 pub use layouts::OnSale;
-pub use schedules::{Closing, NewSchedule, NotCreated, UnfinishedSchedule};
+pub use schedules::{NewSchedule, NotCreated, SaleTerms, ScheduleRef};
 pub use venues::{NewVenue, VenueTerms};
 
 use std::time::Duration;

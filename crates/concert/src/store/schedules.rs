@@ -9,10 +9,12 @@ use uuid::Uuid;
 use vocabulary::{ConcertId, ScheduleId, UserId};
 
 use super::audit::note;
+use super::catalogue::refund_policy;
 use super::idempotency::claim;
 use super::{Creation, Lease, Once, Store, StoreError, interval};
 use crate::domain::audit::Act;
-use crate::domain::concert::{MAX_SCHEDULES, Schedule};
+use crate::domain::concert::MAX_SCHEDULES;
+use crate::domain::refund_policy::RefundPolicy;
 
 /// A date to be kept.
 #[derive(Debug, Clone, Copy)]
@@ -50,31 +52,31 @@ impl From<sqlx::Error> for NotCreated {
     }
 }
 
-/// A date whose seats may not be on sale yet.
+/// Which date of which concert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct UnfinishedSchedule {
-    /// Its id.
+pub struct ScheduleRef {
+    /// The date.
     pub schedule_id: ScheduleId,
     /// Its concert.
     pub concert_id: ConcertId,
 }
 
-/// A date whose sale is to end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Closing {
-    /// Its id.
-    pub schedule_id: ScheduleId,
-    /// Its concert.
-    pub concert_id: ConcertId,
+/// What a date is sold under, beside its layout.
+#[derive(Debug)]
+pub struct SaleTerms {
+    /// When it begins.
+    pub starts_at: OffsetDateTime,
+    /// What goes back to whoever cancels.
+    pub refund_policy: RefundPolicy,
 }
 
-struct Row {
-    schedule_id: Uuid,
-    concert_id: Uuid,
+pub(super) struct RefRow {
+    pub(super) schedule_id: Uuid,
+    pub(super) concert_id: Uuid,
 }
 
-impl From<Row> for UnfinishedSchedule {
-    fn from(row: Row) -> Self {
+impl From<RefRow> for ScheduleRef {
+    fn from(row: RefRow) -> Self {
         Self {
             schedule_id: ScheduleId::from_uuid(row.schedule_id),
             concert_id: ConcertId::from_uuid(row.concert_id),
@@ -145,6 +147,25 @@ impl Store {
         Ok(Creation::Now)
     }
 
+    /// What a date is, or is to be, sold under; `None` when there is no such date.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn sale_terms(&self, schedule_id: ScheduleId) -> Result<Option<SaleTerms>, StoreError> {
+        let row = sqlx::query!(
+            "SELECT starts_at, refund_hours, refund_percents FROM schedules JOIN concerts USING (concert_id)
+             WHERE schedule_id = $1",
+            schedule_id.as_uuid(),
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        Ok(Some(SaleTerms {
+            starts_at: row.starts_at,
+            refund_policy: refund_policy(&row.refund_hours, &row.refund_percents)?,
+        }))
+    }
+
     /// Leases the opening of one date.
     ///
     /// # Errors
@@ -153,9 +174,9 @@ impl Store {
         &self,
         schedule_id: ScheduleId,
         lease: Duration,
-    ) -> Result<Lease<UnfinishedSchedule>, StoreError> {
+    ) -> Result<Lease<ScheduleRef>, StoreError> {
         let row = sqlx::query_as!(
-            Row,
+            RefRow,
             "UPDATE schedules SET leased_until = frontrow_now() + $2
              WHERE schedule_id = $1 AND state = 'OPENING' AND leased_until <= frontrow_now()
              RETURNING schedule_id, concert_id",
@@ -180,12 +201,9 @@ impl Store {
     ///
     /// # Errors
     /// The database failed.
-    pub async fn lease_next_schedule(
-        &self,
-        lease: Duration,
-    ) -> Result<Option<UnfinishedSchedule>, StoreError> {
+    pub async fn lease_next_schedule(&self, lease: Duration) -> Result<Option<ScheduleRef>, StoreError> {
         let row = sqlx::query_as!(
-            Row,
+            RefRow,
             "UPDATE schedules SET leased_until = frontrow_now() + $1
              WHERE schedule_id = (SELECT schedule_id FROM schedules
                                   WHERE state = 'OPENING' AND leased_until <= frontrow_now()
@@ -225,103 +243,5 @@ impl Store {
         .execute(&self.pool)
         .await?;
         Ok(())
-    }
-
-    /// Notes that the sale of a date is to end, once; `false` when there is no such date on sale of this organiser. For
-    /// `lease` nobody else tells the booking service.
-    ///
-    /// # Errors
-    /// The database failed.
-    pub async fn ask_to_close(
-        &self,
-        organiser_id: UserId,
-        closing: Closing,
-        lease: Duration,
-    ) -> Result<bool, StoreError> {
-        let mut transaction = self.pool.begin().await?;
-        let asked = sqlx::query!(
-            "UPDATE schedules SET closing_at = frontrow_now(), leased_until = frontrow_now() + $4
-             FROM concerts
-             WHERE schedule_id = $1 AND schedules.concert_id = $2 AND schedules.state = 'ON_SALE' AND closing_at IS NULL
-               AND concerts.concert_id = schedules.concert_id AND concerts.organiser_id = $3",
-            closing.schedule_id.as_uuid(),
-            closing.concert_id.as_uuid(),
-            organiser_id.as_uuid(),
-            interval(lease),
-        )
-        .execute(&mut *transaction)
-        .await?;
-        if asked.rows_affected() == 1 {
-            let target = closing.schedule_id.as_uuid();
-            let details = json!({ "concertId": closing.concert_id });
-            note(
-                &mut transaction,
-                organiser_id,
-                Act::ScheduleClosed,
-                target,
-                details,
-            )
-            .await?;
-            transaction.commit().await?;
-            return Ok(true);
-        }
-        let asked_before = sqlx::query_scalar!(
-            r#"SELECT EXISTS (SELECT FROM schedules JOIN concerts USING (concert_id)
-                              WHERE schedule_id = $1 AND concert_id = $2 AND organiser_id = $3
-                                AND closing_at IS NOT NULL) AS "asked_before!""#,
-            closing.schedule_id.as_uuid(),
-            closing.concert_id.as_uuid(),
-            organiser_id.as_uuid(),
-        )
-        .fetch_one(&mut *transaction)
-        .await?;
-        Ok(asked_before)
-    }
-
-    /// Leases the closing that waited longest; `None` when none waits.
-    ///
-    /// # Errors
-    /// The database failed.
-    pub async fn lease_next_closing(&self, lease: Duration) -> Result<Option<Closing>, StoreError> {
-        let row = sqlx::query_as!(
-            Row,
-            "UPDATE schedules SET leased_until = frontrow_now() + $1
-             WHERE schedule_id = (SELECT schedule_id FROM schedules
-                                  WHERE closing_at IS NOT NULL AND closed_at IS NULL
-                                    AND leased_until <= frontrow_now()
-                                  ORDER BY leased_until LIMIT 1 FOR UPDATE SKIP LOCKED)
-             RETURNING schedule_id, concert_id",
-            interval(lease),
-        )
-        .fetch_optional(&self.pool)
-        .await?;
-        Ok(row.map(|row| Closing {
-            schedule_id: ScheduleId::from_uuid(row.schedule_id),
-            concert_id: ConcertId::from_uuid(row.concert_id),
-        }))
-    }
-
-    /// Notes when the sale ended; answers the date.
-    ///
-    /// # Errors
-    /// The database failed.
-    pub async fn note_closed(
-        &self,
-        schedule_id: ScheduleId,
-        closed_at: OffsetDateTime,
-    ) -> Result<Schedule, StoreError> {
-        let row = sqlx::query!(
-            "UPDATE schedules SET closed_at = coalesce(closed_at, $2)
-             WHERE schedule_id = $1 AND closing_at IS NOT NULL RETURNING starts_at, closed_at",
-            schedule_id.as_uuid(),
-            closed_at,
-        )
-        .fetch_one(&self.pool)
-        .await?;
-        Ok(Schedule {
-            schedule_id,
-            starts_at: row.starts_at,
-            closed_at: row.closed_at,
-        })
     }
 }

@@ -2,6 +2,7 @@ use std::time::{Duration, Instant};
 
 use concert::domain::concert::Concert;
 use concert::domain::page::Search;
+use concert::domain::refund_policy::RefundPolicy;
 use concert::store::cache::{Cache, Lookup, Subject};
 use vocabulary::{ConcertId, Currency, VenueId};
 
@@ -143,6 +144,7 @@ fn a_concert(concert_id: ConcertId, title: &str) -> Concert {
         venue_name: "Saal".to_owned(),
         currency: Currency::KRW,
         prices: Vec::new(),
+        refund_policy: RefundPolicy::default(),
         schedules: Vec::new(),
     }
 }

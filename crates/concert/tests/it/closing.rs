@@ -24,7 +24,12 @@ impl World {
         answer(self.client.close_schedule(request).await).map(|answer| answer.schedule.unwrap())
     }
 
-    async fn audit_log(&mut self, organiser: UserId, cursor: &str, limit: u32) -> pb::ListAuditLogResponse {
+    pub(crate) async fn audit_log(
+        &mut self,
+        organiser: UserId,
+        cursor: &str,
+        limit: u32,
+    ) -> pb::ListAuditLogResponse {
         let request = pb::ListAuditLogRequest {
             organiser_id: organiser.to_string(),
             cursor: cursor.to_owned(),
@@ -33,7 +38,7 @@ impl World {
         answer(self.client.list_audit_log(request).await).unwrap()
     }
 
-    async fn acts(&mut self) -> Vec<String> {
+    pub(crate) async fn acts(&mut self) -> Vec<String> {
         let log = self.audit_log(self.organiser, "", 0).await;
         log.entries.into_iter().map(|entry| entry.act).collect()
     }

@@ -109,6 +109,74 @@ async fn every_wrong_field_of_a_concert_is_named() {
     );
 }
 
+fn policy(tiers: &[(u32, u32)]) -> pb::RefundPolicy {
+    let tier = |&(hours_before_start, percent)| pb::RefundTier {
+        hours_before_start,
+        percent,
+    };
+    pb::RefundPolicy {
+        tiers: tiers.iter().map(tier).collect(),
+    }
+}
+
+#[tokio::test]
+async fn a_refund_policy_is_shown_with_the_concert_and_kept_by_its_dates() {
+    let mut world = World::new().await;
+    let venue_id = world.venue().await;
+    for (asked, kept) in [
+        (None, policy(&[(0, 100)])),
+        (Some(policy(&[])), policy(&[])),
+        (
+            Some(policy(&[(24, 50), (0, 10), (240, 100)])),
+            policy(&[(240, 100), (24, 50), (0, 10)]),
+        ),
+    ] {
+        let request = pb::CreateConcertRequest {
+            refund_policy: asked,
+            ..world.concert_request(&venue_id, "x")
+        };
+        let concert_id = world.create_concert(request).await.unwrap();
+        let concert = world.get_concert(&concert_id).await.unwrap();
+        assert_eq!(concert.refund_policy, Some(kept.clone()));
+        let page = world.search("", "", 1).await.unwrap();
+        assert_eq!(page.concerts[0].refund_policy, Some(kept.clone()));
+
+        let request = world.schedule_request(&concert_id, 8);
+        let schedule_id = world.create_schedule(request.clone()).await.unwrap();
+        let concert = world.get_concert(&concert_id).await.unwrap();
+        let opened = world.peers.script().opened[&schedule_id].clone();
+        assert_eq!(opened.starts_at, concert.schedules[0].starts_at);
+        let opened_tiers = opened.refund_policy.unwrap().tiers.into_iter();
+        let opened_tiers: Vec<_> = opened_tiers
+            .map(|tier| (tier.hours_before_start, tier.percent))
+            .collect();
+        assert_eq!(policy(&opened_tiers), kept);
+    }
+}
+
+#[tokio::test]
+async fn every_wrong_tier_of_a_refund_policy_is_named() {
+    let mut world = World::new().await;
+    let venue_id = world.venue().await;
+    for (tiers, expected) in [
+        (
+            &[(87_601, 100), (1, 0)][..],
+            &["refundPolicy[0].hoursBeforeStart", "refundPolicy[1].percent"][..],
+        ),
+        (&[(0, 100), (24, 50)], &["refundPolicy[1].percent"]),
+        (&[(24, 50), (24, 10)], &["refundPolicy[1].hoursBeforeStart"]),
+        (&[(1, 1); 11], &["refundPolicy"]),
+    ] {
+        let request = pb::CreateConcertRequest {
+            refund_policy: Some(policy(tiers)),
+            ..world.concert_request(&venue_id, "x")
+        };
+        let problem = world.create_concert(request).await.unwrap_err();
+        assert_eq!(fields(&problem), expected);
+    }
+    assert_eq!(world.count("concerts").await, 0);
+}
+
 #[tokio::test]
 async fn prices_name_exactly_the_grades_of_the_venue() {
     let mut world = World::new().await;
@@ -239,12 +307,19 @@ async fn a_repeated_key_makes_one_concert_and_one_date() {
     let mut turned = request.clone();
     turned.prices.reverse();
     assert_eq!(world.create_concert(turned).await.unwrap(), concert_id);
-    let other = pb::CreateConcertRequest {
-        waiting_room: Some(room(51, 10)),
-        ..request
-    };
-    let problem = world.create_concert(other).await.unwrap_err();
-    assert_eq!(problem.code, ProblemCode::IdempotencyKeyReused);
+    for other in [
+        pb::CreateConcertRequest {
+            waiting_room: Some(room(51, 10)),
+            ..request.clone()
+        },
+        pb::CreateConcertRequest {
+            refund_policy: Some(policy(&[(0, 99)])),
+            ..request.clone()
+        },
+    ] {
+        let problem = world.create_concert(other).await.unwrap_err();
+        assert_eq!(problem.code, ProblemCode::IdempotencyKeyReused);
+    }
 
     let request = pb::CreateScheduleRequest {
         idempotency_key: "once".to_owned(),

@@ -6,6 +6,7 @@
 )]
 
 mod caching;
+mod canceling;
 mod closing;
 mod creating;
 mod organisers;

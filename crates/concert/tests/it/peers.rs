@@ -12,6 +12,11 @@ use tonic::{Request, Response, Status};
 
 type Answer<T> = Result<Response<T>, Status>;
 
+const CANCELED_AT: prost_types::Timestamp = prost_types::Timestamp {
+    seconds: 1_800_000_000,
+    nanos: 0,
+};
+
 /// What the peers hold, and how they are to behave.
 #[derive(Default)]
 pub(crate) struct Script {
@@ -20,6 +25,8 @@ pub(crate) struct Script {
     pub(crate) opened: HashMap<String, bk::OpenScheduleRequest>,
     pub(crate) openings: usize,
     pub(crate) closings: usize,
+    /// Dates canceled, with how often each was asked for.
+    pub(crate) canceled: HashMap<String, usize>,
     pub(crate) visits: Vec<qu::CheckVisitRequest>,
     pub(crate) queue_down: bool,
     pub(crate) booking_down: bool,
@@ -269,16 +276,36 @@ impl BookingService for Peers {
 
     async fn cancel_schedule(
         &self,
-        _: Request<bk::CancelScheduleRequest>,
-    ) -> Result<Response<bk::CancelScheduleResponse>, Status> {
-        Err(Status::unimplemented("not asked"))
+        request: Request<bk::CancelScheduleRequest>,
+    ) -> Answer<bk::CancelScheduleResponse> {
+        let mut script = self.booking()?;
+        let schedule_id = request.into_inner().schedule_id;
+        if !script.opened.contains_key(&schedule_id) {
+            return Err(Status::not_found("never opened"));
+        }
+        *script.canceled.entry(schedule_id).or_default() += 1;
+        Ok(Response::new(bk::CancelScheduleResponse {
+            canceled_at: Some(CANCELED_AT),
+        }))
     }
 
     async fn get_schedule_cancellation(
         &self,
-        _: Request<bk::GetScheduleCancellationRequest>,
-    ) -> Result<Response<bk::GetScheduleCancellationResponse>, Status> {
-        Err(Status::unimplemented("not asked"))
+        request: Request<bk::GetScheduleCancellationRequest>,
+    ) -> Answer<bk::GetScheduleCancellationResponse> {
+        let script = self.booking()?;
+        if !script.canceled.contains_key(&request.into_inner().schedule_id) {
+            return Err(Status::not_found("not canceled"));
+        }
+        Ok(Response::new(bk::GetScheduleCancellationResponse {
+            canceled_at: Some(CANCELED_AT),
+            unpaid_left: 1,
+            reservations: 3,
+            refunded: 2,
+            amount: 390_000,
+            amount_refunded: 240_000,
+            currency: "KRW".to_owned(),
+        }))
     }
 
     async fn cancel_reservation(

@@ -27,6 +27,42 @@ use crate::world::World;
     "UPDATE concerts SET room_capacity = 0",
     "concerts_room_capacity_is_1_to_1000000"
 )]
+#[case::a_refund_tier_without_a_share(
+    "UPDATE concerts SET refund_hours = '{24, 0}'",
+    "concerts_have_at_most_10_refund_tiers"
+)]
+#[case::a_refund_policy_of_11_tiers(
+    "UPDATE concerts SET refund_hours = '{10,9,8,7,6,5,4,3,2,1,0}', refund_percents = '{1,1,1,1,1,1,1,1,1,1,1}'",
+    "concerts_have_at_most_10_refund_tiers"
+)]
+#[case::a_refund_tier_that_is_not_there(
+    "UPDATE concerts SET refund_hours = '{null}'",
+    "concerts_have_at_most_10_refund_tiers"
+)]
+#[case::a_refund_tier_after_the_beginning(
+    "UPDATE concerts SET refund_hours = '{-1}'",
+    "concerts_refund_hours_are_0_to_87600"
+)]
+#[case::two_refund_tiers_of_one_time(
+    "UPDATE concerts SET refund_hours = '{24, 24}', refund_percents = '{50, 50}'",
+    "concerts_refund_hours_fall"
+)]
+#[case::a_refund_of_more_than_was_paid(
+    "UPDATE concerts SET refund_percents = '{101}'",
+    "concerts_refund_percents_are_1_to_100"
+)]
+#[case::a_refund_that_grows_with_waiting(
+    "UPDATE concerts SET refund_hours = '{24, 0}', refund_percents = '{50, 100}'",
+    "concerts_refund_percents_never_rise"
+)]
+#[case::a_date_canceled_that_nobody_asked_to_cancel(
+    "UPDATE schedules SET canceled_at = now()",
+    "schedules_are_canceled_when_it_was_asked_for"
+)]
+#[case::a_date_canceled_before_it_was_on_sale(
+    "UPDATE schedules SET state = 'OPENING', canceling_at = now()",
+    "schedules_are_canceled_after_they_were_on_sale"
+)]
 #[case::a_date_that_was_over_before_it_was_made(
     "UPDATE schedules SET starts_at = created_at",
     "schedules_start_after_they_were_made"
