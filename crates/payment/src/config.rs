@@ -65,7 +65,7 @@ impl Config {
                 "How long a caller waits for its payment's end before it is told how far the payment is.",
             ),
             lease,
-            provider_lease: lease + provider.longest_call(),
+            provider_lease: lease + provider.longest_call() * 2,
             retry_min: env.millis(
                 "PAYMENT_RETRY_MIN_MS",
                 400,

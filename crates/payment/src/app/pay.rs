@@ -7,6 +7,7 @@ use super::App;
 use super::saga::{Driven, Followed};
 use crate::booking::{BookingError, Credential, Reservation, Sealed};
 use crate::domain::{NewPayment, OrderId, Payment, PaymentKey, State, TermsError, split};
+use crate::provider::Closed;
 use crate::store::{Inserted, KeyScope, RequestKey, StoreError};
 
 /// A card that the buyer offers for what points do not cover.
@@ -68,9 +69,9 @@ pub enum PayError {
     /// The request with this Idempotency-Key still waits for its answer.
     #[error("the request with this Idempotency-Key is still running")]
     KeyInProgress,
-    /// So many card payments wait for the provider that one more would not be served in time.
-    #[error("too many card payments at once")]
-    ProviderSaturated,
+    /// The provider could not be asked in time.
+    #[error("cards cannot be charged now")]
+    ProviderClosed(Closed),
     /// The payment ended, or is about to, with nothing charged.
     #[error("the payment {payment_id} failed: {reason}")]
     Failed {
@@ -142,8 +143,10 @@ impl App {
             card,
             reservation.order_id,
         )?;
-        if terms.card.is_some() && self.provider.is_saturated() {
-            return Err(PayError::ProviderSaturated);
+        if terms.card.is_some()
+            && let Some(closed) = self.provider.closed()
+        {
+            return Err(PayError::ProviderClosed(closed));
         }
         let new = NewPayment {
             payment_id: PaymentId::new(),

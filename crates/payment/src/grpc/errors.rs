@@ -7,6 +7,7 @@ use vocabulary::ProblemCode;
 use crate::app::PayError;
 use crate::booking::BookingError;
 use crate::domain::TermsError;
+use crate::provider::Closed;
 use crate::store::StoreError;
 
 pub(super) fn no_such_payment() -> Problem {
@@ -47,7 +48,7 @@ impl From<PayError> for Problem {
             PayError::InProgress => Self::of(ProblemCode::PaymentInProgress),
             PayError::KeyReused => Self::of(ProblemCode::IdempotencyKeyReused),
             PayError::KeyInProgress => Self::of(ProblemCode::IdempotencyKeyInProgress),
-            PayError::ProviderSaturated => Self::new(ProblemCode::Unavailable, text),
+            PayError::ProviderClosed(closed) => of_closed(closed, text),
             PayError::Failed {
                 payment_id,
                 reason,
@@ -75,6 +76,15 @@ impl From<PayError> for Problem {
             }
             PayError::Store(error) => of_store(error),
         }
+    }
+}
+
+/// Nothing was recorded or taken: the caller comes again.
+fn of_closed(closed: Closed, text: String) -> Problem {
+    let problem = Problem::new(ProblemCode::Unavailable, text);
+    match closed {
+        Closed::Saturated => problem,
+        Closed::Away { retry_after } => problem.retry_after(retry_after),
     }
 }
 

@@ -2,10 +2,12 @@
 //!
 //! One trait, one adapter ([`toss`]). Answers say what is *known*: whatever is not certain is `Unknown`, and never a guess.
 
-mod classify;
 mod toss;
 
+use std::time::Duration;
+
 use futures::future::BoxFuture;
+use time::OffsetDateTime;
 use vocabulary::Amount;
 
 use crate::domain::{OrderId, PaymentKey};
@@ -78,16 +80,42 @@ pub enum Found {
     Unknown,
 }
 
+/// What is to go back of a captured order. An order is given back once, whole or in part: that is what tells a repeat from
+/// a second refund.
+#[derive(Debug, Clone)]
+pub struct Cancel {
+    /// Which order.
+    pub order_id: OrderId,
+    /// All that was captured for it, in won.
+    pub captured: Amount,
+    /// How much of that goes back; above zero.
+    pub amount: Amount,
+    /// What the buyer reads on the statement, 1 to 200 characters.
+    pub reason: &'static str,
+    /// The same for every repeat of one try; a try that was answered needs a new one.
+    pub idempotency_key: String,
+}
+
+impl Cancel {
+    /// What is left of the order afterwards; `None` when more is asked for than was captured.
+    #[must_use]
+    pub fn left(&self) -> Option<Amount> {
+        self.captured.checked_sub(self.amount)
+    }
+}
+
 /// What is known after money was asked to be given back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cancellation {
-    /// All of it went back, now or before.
+    /// Exactly this amount went back, now or before.
     Canceled,
     /// Not known, or not now.
     Unknown {
         /// There was an answer, and it would be repeated: the next try needs its own key.
         answered: bool,
     },
+    /// The provider's books hold another capture, or another sum was given back. That is for people.
+    Mismatch,
     /// The provider won't. That is for people.
     Refused {
         /// The provider's code, for the log.
@@ -95,10 +123,85 @@ pub enum Cancellation {
     },
 }
 
+/// What the provider's books hold of one order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Balance {
+    /// It was captured.
+    Captured {
+        /// All of it.
+        total: Amount,
+        /// What did not go back.
+        left: Amount,
+    },
+    /// Nothing was captured so far.
+    NotCaptured,
+    /// No usable answer.
+    Unknown,
+}
+
+/// Money that moved at the provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transaction {
+    /// The provider's name for it.
+    pub key: String,
+    /// The order that it was for. Not always one of ours: a shop's account may serve others too.
+    pub order_id: String,
+    /// Which way it moved.
+    pub kind: TransactionKind,
+    /// How much, in won.
+    pub amount: Amount,
+    /// When, to the second, by the provider's clock.
+    pub at: OffsetDateTime,
+}
+
+/// Which way money moved at the provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TransactionKind {
+    /// From the buyer.
+    Capture,
+    /// Back to the buyer.
+    Cancel,
+}
+
+/// A span of time at the provider, both ends included, to the second.
+#[derive(Debug, Clone, Copy)]
+pub struct Window {
+    /// The first second.
+    pub from: OffsetDateTime,
+    /// The last one.
+    pub until: OffsetDateTime,
+}
+
+/// A part of a list of transactions, oldest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TransactionPage {
+    /// In the order in which they happened.
+    pub transactions: Vec<Transaction>,
+    /// Where the next page begins; `None` after the last.
+    pub next: Option<String>,
+}
+
+/// The provider did not answer, or not so that its answer could be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the payment provider gave no usable answer")]
+pub struct NoAnswer;
+
+/// Why the provider is not asked now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closed {
+    /// As many calls as may run do.
+    Saturated,
+    /// It failed so often that it is left alone for a while.
+    Away {
+        /// How long still.
+        retry_after: Duration,
+    },
+}
+
 /// A payment provider.
 pub trait PaymentProvider: Send + Sync + 'static {
-    /// Whether a card payment begun now would have to wait for others.
-    fn is_saturated(&self) -> bool;
+    /// Why a call begun now would not be made; `None` when it would. Asking changes nothing.
+    fn closed(&self) -> Option<Closed>;
 
     /// Asks for a capture. Repeats with the same Idempotency-Key capture once.
     fn confirm<'a>(&'a self, charge: &'a Charge) -> BoxFuture<'a, Confirmation>;
@@ -106,6 +209,17 @@ pub trait PaymentProvider: Send + Sync + 'static {
     /// Looks `charge` up.
     fn find<'a>(&'a self, charge: &'a Charge, by: Lookup<'a>) -> BoxFuture<'a, Found>;
 
-    /// Asks for all of a capture to go back. Repeats give it back once, whatever their Idempotency-Key.
-    fn cancel<'a>(&'a self, charge: &'a Charge) -> BoxFuture<'a, Cancellation>;
+    /// Asks for a part of a capture, or all of it, to go back. The balance is looked at first, and the provider is told to
+    /// act on that balance only: repeats give it back once, whatever their Idempotency-Key.
+    fn cancel<'a>(&'a self, cancel: &'a Cancel) -> BoxFuture<'a, Cancellation>;
+
+    /// Looks at what is captured of an order, and what of it is still there.
+    fn balance<'a>(&'a self, order_id: &'a OrderId) -> BoxFuture<'a, Balance>;
+
+    /// Lists the money that moved in `window`, from after the page that ended with `after`.
+    fn transactions<'a>(
+        &'a self,
+        window: &'a Window,
+        after: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<TransactionPage, NoAnswer>>;
 }

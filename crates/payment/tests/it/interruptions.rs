@@ -10,7 +10,10 @@ use contracts::booking::ReservationStatus;
 use futures::future::BoxFuture;
 use payment::app::App;
 use payment::domain::{NewPayment, OrderId, Payment, PaymentKey, State, split};
-use payment::provider::{Cancellation, Charge, Confirmation, Found, Lookup, PaymentProvider, TossProvider};
+use payment::provider::{
+    Balance, Cancel, Cancellation, Charge, Closed, Confirmation, Found, Lookup, NoAnswer, PaymentProvider,
+    TossProvider, TransactionPage, Window,
+};
 use payment::store::Inserted;
 use tokio::sync::Notify;
 use vocabulary::{Amount, Currency, PaymentId};
@@ -87,8 +90,8 @@ struct Interrupted {
 }
 
 impl PaymentProvider for Interrupted {
-    fn is_saturated(&self) -> bool {
-        false
+    fn closed(&self) -> Option<Closed> {
+        None
     }
 
     fn confirm<'a>(&'a self, charge: &'a Charge) -> BoxFuture<'a, Confirmation> {
@@ -106,12 +109,24 @@ impl PaymentProvider for Interrupted {
         })
     }
 
-    fn cancel<'a>(&'a self, charge: &'a Charge) -> BoxFuture<'a, Cancellation> {
+    fn cancel<'a>(&'a self, cancel: &'a Cancel) -> BoxFuture<'a, Cancellation> {
         let nothing = Cancellation::Unknown { answered: false };
         Box::pin(async move {
-            let effect = || self.provider.cancel(charge);
+            let effect = || self.provider.cancel(cancel);
             self.interruption.call(effect, nothing).await
         })
+    }
+
+    fn balance<'a>(&'a self, order_id: &'a OrderId) -> BoxFuture<'a, Balance> {
+        self.provider.balance(order_id)
+    }
+
+    fn transactions<'a>(
+        &'a self,
+        window: &'a Window,
+        after: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<TransactionPage, NoAnswer>> {
+        self.provider.transactions(window, after)
     }
 }
 

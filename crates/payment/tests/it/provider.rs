@@ -5,15 +5,17 @@ use std::time::Duration;
 use payment::config::Config;
 use payment::domain::{OrderId, PaymentKey};
 use payment::provider::{
-    Cancellation, Charge, Confirmation, Found, Lookup, PaymentProvider as _, TossProvider,
+    Balance, Cancel, Cancellation, Charge, Confirmation, Found, Lookup, NoAnswer, PaymentProvider as _,
+    TossProvider, Transaction, TransactionKind, Window,
 };
 use serde_json::{Value, json};
 use service_kit::config::load_from;
 use test_support::environment;
+use time::macros::datetime;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use vocabulary::Amount;
-use wiremock::matchers::{basic_auth, body_json, header, method, path};
+use wiremock::matchers::{basic_auth, body_json, header, method, path, query_param};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
 const KEY: &str = "test_ok_1";
@@ -82,7 +84,6 @@ async fn an_answer_is_taken_for_a_capture_only_if_it_says_so_of_this_charge() {
     let declined = |code: &str| Confirmation::Declined {
         code: code.to_owned(),
     };
-    let ok = |body: Value| ResponseTemplate::new(200).set_body_json(body);
     for (answer, expected) in [
         (ok(payment("DONE", "order-1", 6_001)), ANSWERED),
         (ok(payment("DONE", "order-2", 6_000)), ANSWERED),
@@ -138,7 +139,6 @@ async fn an_answer_is_taken_for_a_capture_only_if_it_says_so_of_this_charge() {
 #[tokio::test]
 async fn the_books_are_read_for_this_charge() {
     let charge = charge();
-    let ok = |body: Value| ResponseTemplate::new(200).set_body_json(body);
     let key = || Lookup::Key(&charge.payment_key);
     let order = || Lookup::Order(&charge.order_id);
     for (answer, by, expected) in [
@@ -178,20 +178,95 @@ async fn the_books_are_read_for_this_charge() {
     }
 }
 
+fn won(amount: i64) -> Amount {
+    Amount::new(amount).unwrap()
+}
+
+/// 2,000 of 6,000 won go back.
+fn part() -> Cancel {
+    Cancel {
+        order_id: OrderId::new("order-1").unwrap(),
+        captured: won(6_000),
+        amount: won(2_000),
+        reason: "The date was canceled",
+        idempotency_key: "refund-1-1".to_owned(),
+    }
+}
+
+fn balance(status: &str, total: i64, left: i64) -> Value {
+    let mut payment = payment(status, "order-1", total);
+    payment["balanceAmount"] = left.into();
+    payment
+}
+
+fn ok(body: Value) -> ResponseTemplate {
+    ResponseTemplate::new(200).set_body_json(body)
+}
+
+/// A provider whose books say one thing, and that answers a cancellation with another.
+async fn giving_back(books: ResponseTemplate, answer: ResponseTemplate, asked: u64) -> MockServer {
+    let server = MockServer::start().await;
+    Mock::given(method("GET"))
+        .and(path("/v1/payments/orders/order-1"))
+        .respond_with(books)
+        .mount(&server)
+        .await;
+    Mock::given(method("POST"))
+        .and(path(format!("/v1/payments/{KEY}/cancel")))
+        .respond_with(answer)
+        .expect(asked)
+        .mount(&server)
+        .await;
+    server
+}
+
+#[tokio::test]
+async fn a_part_is_asked_back_by_its_order_and_of_the_balance_that_was_seen() {
+    let server = MockServer::start().await;
+    Mock::given(method("GET"))
+        .and(path("/v1/payments/orders/order-1"))
+        .respond_with(ok(balance("DONE", 6_000, 6_000)))
+        .mount(&server)
+        .await;
+    Mock::given(method("POST"))
+        .and(path(format!("/v1/payments/{KEY}/cancel")))
+        .and(header("Idempotency-Key", "refund-1-1"))
+        .and(body_json(json!({
+            "cancelReason": "The date was canceled", "cancelAmount": 2_000, "refundableAmount": 6_000,
+        })))
+        .respond_with(ok(balance("PARTIAL_CANCELED", 6_000, 4_000)))
+        .expect(1)
+        .mount(&server)
+        .await;
+    let provider = provider(&server.uri(), &[]);
+    assert_eq!(provider.cancel(&part()).await, Cancellation::Canceled);
+}
+
 #[tokio::test]
 async fn money_is_back_only_if_the_provider_says_so() {
-    let ok = |status: &str| ResponseTemplate::new(200).set_body_json(payment(status, "order-1", 6_000));
+    let unknown = |answered| Cancellation::Unknown { answered };
     for (answer, expected) in [
-        (ok("CANCELED"), Cancellation::Canceled),
-        (refusal(400, "ALREADY_CANCELED_PAYMENT"), Cancellation::Canceled),
-        (ok("DONE"), Cancellation::Unknown { answered: true }),
         (
-            refusal(400, "PROVIDER_ERROR"),
-            Cancellation::Unknown { answered: true },
+            ok(balance("PARTIAL_CANCELED", 6_000, 4_000)),
+            Cancellation::Canceled,
         ),
+        // Not what was asked for: the next look decides.
+        (ok(balance("DONE", 6_000, 6_000)), unknown(true)),
+        (ok(balance("CANCELED", 6_000, 0)), unknown(true)),
+        (ok(payment("PARTIAL_CANCELED", "order-1", 6_000)), unknown(true)),
+        (ok(json!({"status": "CANCELED"})), unknown(true)),
         (
-            ok("CANCELED").set_delay(Duration::from_secs(5)),
-            Cancellation::Unknown { answered: false },
+            ResponseTemplate::new(502).set_body_string("bad gateway"),
+            unknown(true),
+        ),
+        (refusal(400, "ALREADY_CANCELED_PAYMENT"), unknown(true)),
+        (refusal(400, "NOT_MATCHES_REFUNDABLE_AMOUNT"), unknown(true)),
+        (refusal(400, "PROVIDER_ERROR"), unknown(true)),
+        (refusal(403, "FORBIDDEN_CONSECUTIVE_REQUEST"), unknown(true)),
+        (refusal(409, "IDEMPOTENT_REQUEST_PROCESSING"), unknown(false)),
+        (
+            ok(balance("PARTIAL_CANCELED", 6_000, 4_000)).set_delay(Duration::from_secs(5)),
+            unknown(false),
         ),
         (
             refusal(403, "NOT_CANCELABLE_PAYMENT"),
@@ -200,9 +275,156 @@ async fn money_is_back_only_if_the_provider_says_so() {
             },
         ),
     ] {
-        let server = answering(answer.clone()).await;
-        let found = provider(&server.uri(), &[]).cancel(&charge()).await;
+        let server = giving_back(ok(balance("DONE", 6_000, 6_000)), answer.clone(), 1).await;
+        let found = provider(&server.uri(), &[]).cancel(&part()).await;
         assert_eq!(found, expected, "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn money_is_asked_back_only_of_an_untouched_balance() {
+    for (books, expected) in [
+        // Done before, by a request whose answer was lost.
+        (
+            ok(balance("PARTIAL_CANCELED", 6_000, 4_000)),
+            Cancellation::Canceled,
+        ),
+        (
+            ok(balance("PARTIAL_CANCELED", 6_000, 5_000)),
+            Cancellation::Mismatch,
+        ),
+        (ok(balance("CANCELED", 6_000, 0)), Cancellation::Mismatch),
+        (ok(balance("DONE", 9_000, 9_000)), Cancellation::Mismatch),
+        (ok(balance("ABORTED", 6_000, 6_000)), Cancellation::Mismatch),
+        (refusal(404, "NOT_FOUND_PAYMENT"), Cancellation::Mismatch),
+        (
+            ok(payment("DONE", "order-1", 6_000)),
+            Cancellation::Unknown { answered: false },
+        ),
+        (
+            ResponseTemplate::new(503),
+            Cancellation::Unknown { answered: false },
+        ),
+    ] {
+        let server = giving_back(books.clone(), ResponseTemplate::new(500), 0).await;
+        let found = provider(&server.uri(), &[]).cancel(&part()).await;
+        assert_eq!(found, expected, "{books:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_balance_of_an_order_is_what_its_amounts_say() {
+    let captured = |total, left| Balance::Captured {
+        total: won(total),
+        left: won(left),
+    };
+    for (answer, expected) in [
+        (ok(balance("DONE", 6_000, 6_000)), captured(6_000, 6_000)),
+        (
+            ok(balance("PARTIAL_CANCELED", 6_000, 4_000)),
+            captured(6_000, 4_000),
+        ),
+        // The status stays behind where the last part went back.
+        (ok(balance("PARTIAL_CANCELED", 6_000, 0)), captured(6_000, 0)),
+        (ok(balance("CANCELED", 6_000, 0)), captured(6_000, 0)),
+        (ok(balance("ABORTED", 6_000, 6_000)), Balance::NotCaptured),
+        (ok(balance("IN_PROGRESS", 6_000, 6_000)), Balance::NotCaptured),
+        (refusal(404, "NOT_FOUND_PAYMENT"), Balance::NotCaptured),
+        (
+            ok(balance("A_STATUS_OF_NEXT_YEAR", 6_000, 6_000)),
+            Balance::Unknown,
+        ),
+        (ok(balance("DONE", 6_000, 6_001)), Balance::Unknown),
+        (ok(payment("DONE", "order-1", 6_000)), Balance::Unknown),
+        (ok(payment("DONE", "order-9", 6_000)), Balance::Unknown),
+        (refusal(401, "UNAUTHORIZED_KEY"), Balance::Unknown),
+        (ResponseTemplate::new(503), Balance::Unknown),
+    ] {
+        let server = answering(answer.clone()).await;
+        let found = provider(&server.uri(), &[])
+            .balance(&OrderId::new("order-1").unwrap())
+            .await;
+        assert_eq!(found, expected, "{answer:?}");
+    }
+}
+
+fn listed(key: &str, status: &str, amount: i64) -> Value {
+    json!({
+        "mId": "frontrow", "transactionKey": key, "paymentKey": KEY, "orderId": "order-1", "method": "카드",
+        "status": status, "transactionAt": "2026-11-20T10:00:00+09:00", "currency": "KRW", "amount": amount,
+    })
+}
+
+const WINDOW: Window = Window {
+    from: datetime!(2026-11-19 15:00:00 UTC),
+    until: datetime!(2026-11-20 14:59:59 UTC),
+};
+
+#[tokio::test]
+async fn transactions_are_listed_in_korean_time_and_say_which_way_money_moved() {
+    let server = MockServer::start().await;
+    Mock::given(method("GET"))
+        .and(path("/v1/transactions"))
+        .and(basic_auth("test_sk_1", ""))
+        .and(query_param("startDate", "2026-11-20T00:00:00"))
+        .and(query_param("endDate", "2026-11-20T23:59:59"))
+        .and(query_param("startingAfter", "T0"))
+        .respond_with(ok(json!([
+            listed("T1", "DONE", 6_000),
+            listed("T2", "WAITING_FOR_DEPOSIT", 1_000),
+            listed("T3", "PARTIAL_CANCELED", 2_000),
+            listed("T4", "CANCELED", -4_000),
+        ])))
+        .expect(1)
+        .mount(&server)
+        .await;
+    let provider = provider(&server.uri(), &[]);
+    let page = provider.transactions(&WINDOW, Some("T0")).await.unwrap();
+    let transaction = |key: &str, kind, amount| Transaction {
+        key: key.to_owned(),
+        order_id: "order-1".to_owned(),
+        kind,
+        amount: won(amount),
+        at: datetime!(2026-11-20 01:00:00 UTC),
+    };
+    assert_eq!(
+        page.transactions,
+        [
+            transaction("T1", TransactionKind::Capture, 6_000),
+            transaction("T3", TransactionKind::Cancel, 2_000),
+            transaction("T4", TransactionKind::Cancel, 4_000),
+        ]
+    );
+    assert_eq!(page.next, None);
+}
+
+#[tokio::test]
+async fn a_full_page_of_transactions_names_the_next_one() {
+    let full: Vec<_> = (0..500).map(|n| listed(&format!("T{n}"), "DONE", 100)).collect();
+    let server = answering(ok(Value::Array(full))).await;
+    let page = provider(&server.uri(), &[])
+        .transactions(&WINDOW, None)
+        .await
+        .unwrap();
+    assert_eq!(
+        (page.transactions.len(), page.next.as_deref()),
+        (500, Some("T499"))
+    );
+}
+
+#[tokio::test]
+async fn a_list_of_transactions_that_cannot_be_understood_is_no_answer() {
+    for answer in [
+        ok(json!([listed("T1", "A_STATUS_OF_NEXT_YEAR", 6_000)])),
+        ok(json!([{"transactionKey": "T1"}])),
+        ok(json!({})),
+        refusal(400, "INVALID_TRANSACTION_KEY"),
+        ResponseTemplate::new(503),
+        ResponseTemplate::new(200).set_body_string("x".repeat(2_000_000)),
+    ] {
+        let server = answering(answer.clone()).await;
+        let page = provider(&server.uri(), &[]).transactions(&WINDOW, None).await;
+        assert_eq!(page, Err(NoAnswer), "{answer:?}");
     }
 }
 

@@ -1,0 +1,55 @@
+//! How the provider is reached, and the bounds of calls to it.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+use service_kit::config::Environment;
+use url::Url;
+
+/// A call that finds no place in this time is not made.
+pub(super) const PLACE_WAIT: Duration = Duration::from_millis(500);
+
+/// How the provider is reached.
+#[derive(Debug, Clone)]
+pub struct TossConfig {
+    pub(super) url: Url,
+    pub(super) secret_key: SecretString,
+    pub(super) timeout: Duration,
+    pub(super) connect_timeout: Duration,
+    pub(super) max_concurrent_calls: usize,
+}
+
+impl TossConfig {
+    /// Reads `PROVIDER_URL`, `PROVIDER_SECRET_KEY` and the bounds of calls.
+    pub fn read(env: &mut Environment) -> Self {
+        Self {
+            url: env.url("PROVIDER_URL", &["http", "https"], "The payment provider's API."),
+            secret_key: env.secret("PROVIDER_SECRET_KEY", "Our secret key at the payment provider."),
+            timeout: env.millis(
+                "PROVIDER_TIMEOUT_MS",
+                12_000,
+                100..=60_000,
+                "How long one call to the payment provider may take before its outcome is unknown.",
+            ),
+            connect_timeout: env.millis(
+                "PROVIDER_CONNECT_TIMEOUT_MS",
+                2_000,
+                50..=30_000,
+                "How long connecting to the payment provider may take.",
+            ),
+            max_concurrent_calls: env.number(
+                "PROVIDER_MAX_CONCURRENT_CALLS",
+                64,
+                1..=10_000,
+                "Calls to the payment provider at once; further card payments are refused at once, payments by points \
+                 go on.",
+            ),
+        }
+    }
+
+    /// The longest that one request may take, its wait for a place included.
+    #[must_use]
+    pub fn longest_call(&self) -> Duration {
+        self.timeout + PLACE_WAIT
+    }
+}
