@@ -25,12 +25,21 @@ impl App {
                 self.record_payment(payment, Event::CardRefunded).await?,
             )),
             Cancellation::Unknown { answered } => Ok(Next::again(payment.attempt, answered)),
-            Cancellation::Mismatch => Ok(self.for_people(payment)),
+            Cancellation::Mismatch => {
+                for_people(payment, None);
+                Ok(Next::later(payment.attempt))
+            }
             Cancellation::Refused { code } => {
-                metrics::counter!("payment_for_people_total", "saga" => "payment", "state" => payment.state.as_str()).increment(1);
-                tracing::error!(payment_id = %payment.payment_id, provider_code = code, "the payment provider won't give a capture back");
+                for_people(payment, Some(&code));
                 Ok(Next::again(payment.attempt, true))
             }
         }
     }
+}
+
+/// Whatever we did next could be wrong, or is refused; it is asked for again, in case somebody has mended it.
+fn for_people(payment: &Payment, provider_code: Option<&str>) {
+    metrics::counter!("payment_for_people_total", "saga" => "payment", "state" => payment.state.as_str())
+        .increment(1);
+    tracing::error!(payment_id = %payment.payment_id, provider_code, "the payment provider won't give this capture back");
 }

@@ -100,7 +100,7 @@ impl App {
 
     /// Captured with another key or amount than ours, or given back otherwise: whatever we did next could be wrong. It
     /// stays as it is.
-    pub(super) fn for_people(&self, payment: &Payment) -> Next<Payment> {
+    fn for_people(&self, payment: &Payment) -> Next<Payment> {
         metrics::counter!("payment_for_people_total", "saga" => "payment", "state" => payment.state.as_str())
             .increment(1);
         tracing::error!(payment_id = %payment.payment_id, "the payment provider's books do not match this payment");
