@@ -54,6 +54,8 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Serve => {
             let config = config::load(Config::read)?;
             let _telemetry = telemetry::init("payment", &config.telemetry)?;
+            #[cfg(feature = "failpoints")]
+            let _armed = payment::app::saga::points::arm();
             let application = Application::build(config).await?;
             application.run_until_stopped(tasks::shutdown_signal()).await
         }

@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
+use super::points;
 use crate::app::{App, Settings};
 use crate::domain::Refused;
 use crate::store::{Store, StoreError};
@@ -173,6 +174,7 @@ impl App {
     /// as long as callers wait.
     pub(in crate::app) async fn follow<S: Saga>(&self, saga: S) -> Followed<S> {
         let Position { id, .. } = saga.position();
+        points::recorded(&saga);
         let (tell, told) = oneshot::channel();
         let (app, patience) = (self.clone(), self.settings.pay_wait);
         let driver = async move {
@@ -207,4 +209,11 @@ impl App {
         wait.min(self.settings.retry_max)
             .mul_f64(rand::rng().random_range(0.5..=1.0))
     }
+}
+
+/// Whatever came next could be wrong: the saga stays as it is and asks again, in case somebody has mended it.
+pub(in crate::app) fn for_people<S: Saga>(saga: &S, why: &str, provider_code: Option<&str>) {
+    let Position { id, state, .. } = saga.position();
+    metrics::counter!("payment_for_people_total", "saga" => S::KIND, "state" => state).increment(1);
+    tracing::error!(saga = S::KIND, saga_id = %id, state, provider_code, error = why, "a person has to look at a saga");
 }

@@ -12,12 +12,12 @@ use std::time::Duration;
 use service_kit::problem::Problem;
 use vocabulary::ProblemCode;
 
-use super::{Next, Position, Saga, SagaError};
+use super::{Capturing, Next, Position, Saga, SagaError, points};
 use crate::app::{App, Settings};
 use crate::booking::{BookingError, Sealed};
 use crate::domain::{Event, Payment, State};
 use crate::provider::Charge;
-use crate::store::{Store, StoreError};
+use crate::store::{Kept, Store, StoreError};
 
 impl Saga for Payment {
     const KIND: &'static str = "payment";
@@ -74,13 +74,31 @@ impl Saga for Payment {
     }
 }
 
+impl Capturing for Payment {
+    fn capture(&self) -> Result<Charge, SagaError> {
+        let card = self.card.as_ref().ok_or(SagaError::NoCard)?;
+        Ok(Charge {
+            payment_key: card.payment_key.clone().ok_or(SagaError::NoCard)?,
+            order_id: card.order_id.clone(),
+            amount: card.amount,
+            idempotency_key: format!("confirm-{}-{}", self.payment_id, self.attempt),
+        })
+    }
+
+    async fn keep(&self, store: &Store, lease: Duration, session: Duration) -> Result<Kept, StoreError> {
+        store.keep(self, lease, session).await
+    }
+}
+
 impl App {
     /// Records an event, with the money that it moves.
     async fn record_payment(&self, payment: &Payment, event: Event) -> Result<Payment, SagaError> {
         let next = payment.after(&event)?;
+        points::recording(&next);
         self.store
             .transition(payment, &next, next.lease(&self.settings))
             .await?;
+        points::recorded(&next);
         metrics::counter!("payment_transitions_total", "saga" => Payment::KIND, "to" => next.state.as_str())
             .increment(1);
         tracing::info!(
@@ -92,18 +110,6 @@ impl App {
             "payment moved on"
         );
         Ok(next)
-    }
-
-    /// What the provider is to capture, or to give back, under the key of this attempt.
-    fn charge(&self, payment: &Payment, purpose: &'static str) -> Result<Charge, SagaError> {
-        let card = payment.card.as_ref().ok_or(SagaError::NoCard)?;
-        let payment_key = card.payment_key.clone().ok_or(SagaError::NoCard)?;
-        Ok(Charge {
-            payment_key,
-            order_id: card.order_id.clone(),
-            amount: card.amount,
-            idempotency_key: format!("{purpose}-{}-{}", payment.payment_id, payment.attempt),
-        })
     }
 }
 
