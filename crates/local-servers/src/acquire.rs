@@ -178,6 +178,14 @@ impl Servers {
         }
     }
 
+    /// The pid of a server's first process, where it is a process of ours.
+    pub fn pid(&self, kind: Kind) -> Option<i32> {
+        match self.source(kind) {
+            Source::Private(server) => server.pid(),
+            Source::Given(_) | Source::Docker(_) => None,
+        }
+    }
+
     /// The first server of ours that has ended without being asked to, and the end of its log.
     pub fn ended(&mut self) -> Option<(Kind, ExitStatus, String)> {
         [&mut self.postgres, &mut self.redis, &mut self.rabbitmq]

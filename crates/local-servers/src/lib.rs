@@ -40,5 +40,6 @@ pub use error::{Error, Result};
 pub use home::Home;
 pub use kind::Kind;
 pub use ledger::running;
+pub use programs::postgres_program;
 pub use server::{Durability, PrivateServer, ask};
 pub use system::{Endpoints, System, SystemOptions, check_free};

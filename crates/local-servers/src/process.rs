@@ -154,6 +154,10 @@ impl Process {
         self.id.thaw_tree();
     }
 
+    pub(crate) fn pid(&self) -> i32 {
+        self.id.pid
+    }
+
     pub(crate) fn log(&self) -> &Path {
         &self.log
     }

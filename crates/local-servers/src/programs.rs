@@ -24,6 +24,12 @@ pub(crate) fn find(kind: Kind) -> Option<PathBuf> {
     })
 }
 
+/// A program that comes with the Postgres server, such as `pgbench`.
+pub fn postgres_program(name: &str) -> Option<PathBuf> {
+    let server = find(Kind::Postgres)?;
+    executable(server.with_file_name(name)).or_else(|| in_path(name))
+}
+
 /// Erlang's port mapper, which RabbitMQ needs.
 pub(crate) fn epmd() -> Option<PathBuf> {
     in_path("epmd").or_else(|| {

@@ -208,6 +208,11 @@ impl PrivateServer {
         self.process.as_mut()?.ended()
     }
 
+    /// The pid of its first process, while it runs.
+    pub fn pid(&self) -> Option<i32> {
+        self.process.as_ref().map(Process::pid)
+    }
+
     /// The end of its log since it was last started.
     pub fn log_tail(&self) -> String {
         self.process.as_ref().map(Process::tail).unwrap_or_default()

@@ -185,6 +185,11 @@ impl System {
             .map(|(_, value)| value.as_str())
     }
 
+    /// The pid of a service, while it runs.
+    pub fn pid(&self, service: &str) -> Option<i32> {
+        self.node(service).ok()?.process.as_ref().map(Process::pid)
+    }
+
     /// All that a service has logged in this home.
     pub fn logs(&self, service: &str) -> Result<String> {
         let path = self.home.log_of(self.node(service)?.service.name);

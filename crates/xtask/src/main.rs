@@ -1,5 +1,6 @@
 //! The project's own commands: `cargo xtask --help`.
 
+mod bench;
 mod cargo;
 mod deploy_checks;
 mod docs;
@@ -31,6 +32,8 @@ enum Command {
     Up(up::Options),
     /// Prove it: formatting, lints, dependencies, documentation and every test. Needs nothing running.
     Test(test::Options),
+    /// Measure how fast it is, beside what this machine could do at best.
+    Bench(bench::Options),
     /// Say what is wrong with this machine, or with a running system, and how to mend it.
     Doctor(doctor::Options),
     /// Write docs/configuration.md and docs/errors.md from what the programs say about themselves.
@@ -49,6 +52,7 @@ async fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Up(options) => Box::pin(up::run(options)).await,
         Command::Test(options) => Box::pin(test::run(options)).await,
+        Command::Bench(options) => Box::pin(bench::run(options)).await,
         Command::Doctor(options) => Box::pin(doctor::run(options)).await,
         Command::Docs(options) => docs::run(options).await,
         Command::FuzzApi(options) => Box::pin(fuzz_api::run(options)).await,

@@ -1,0 +1,128 @@
+//! `cargo xtask bench`: how fast something is, beside what this machine could do at best, in one run.
+//!
+//! A machine drifts by a third between minutes, so a figure alone says little. What is measured and what it is measured
+//! by take turns, in rounds; the answer is the median of their ratios, and how far the rounds are apart.
+
+mod client;
+mod cpu;
+mod facts;
+mod load;
+mod pay;
+mod pgbench;
+mod postgres;
+mod stage;
+mod stats;
+
+use std::os::unix::process::CommandExt;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use clap::Subcommand;
+
+use crate::cargo::{self, Built};
+use crate::report::Report;
+use crate::stop::Stop;
+use stage::Stage;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Payments per second through the gateway, beside pgbench making the same number of commits.
+    Pay(pay::Options),
+}
+
+pub(crate) async fn run(options: Options) -> Result<ExitCode> {
+    let report = Report::new();
+    let mut stop = Stop::listen()?;
+    let mut stage = Stage::default();
+    let measuring = async {
+        let root = cargo::root()?;
+        report.heading("optimised programs (the first time takes some minutes)");
+        let bin_dir = cargo::build(&root, Built::OptimisedPrograms).await?;
+        // The client shares the machine with what it measures: it must not be the slow one.
+        if cfg!(debug_assertions) {
+            let mut optimised = std::process::Command::new(bin_dir.join("xtask"));
+            let error = optimised.args(std::env::args_os().skip(1)).exec();
+            return Err(error).context("cannot start the optimised client");
+        }
+        match &options.what {
+            What::Pay(options) => pay::run(options, &root, bin_dir, &mut stage, &report).await,
+        }
+    };
+    let outcome = tokio::select! {
+        outcome = measuring => outcome,
+        signal = stop.wished() => Err(anyhow::anyhow!("stopped by {signal}")),
+    };
+    if let Err(error) = &outcome {
+        eprintln!("\nerror: {error:#}\n");
+    }
+    tokio::select! {
+        () = stage.stop(&report) => {}
+        // A second wish is one for haste: what is left is killed.
+        _ = stop.wished() => report.step("killing what is left"),
+    }
+    match outcome {
+        Ok(()) => {
+            stage.clear().await?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(_) => Ok(ExitCode::FAILURE),
+    }
+}
+
+/// For options: a number that makes sense.
+fn positive(text: &str) -> Result<u32> {
+    match text.parse() {
+        Ok(0) => bail!("must be 1 or more"),
+        number => Ok(number?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        bench: Options,
+    }
+
+    fn parse(words: &str) -> clap::error::Result<pay::Options> {
+        let line = Line::try_parse_from(format!("bench {words}").split_whitespace())?;
+        let What::Pay(options) = line.bench.what;
+        Ok(options)
+    }
+
+    #[test]
+    fn bench_pay_takes_a_file_a_time_a_concurrency_and_rounds() {
+        let options = parse("pay").unwrap();
+        assert_eq!((options.seconds, options.concurrency, options.rounds), (5, 16, 3));
+        assert_eq!(options.json, None);
+        let options = parse("pay --json out.json --seconds 2 --concurrency 64 --rounds 1").unwrap();
+        assert_eq!((options.seconds, options.concurrency, options.rounds), (2, 64, 1));
+        assert_eq!(options.json.as_deref(), Some(Path::new("out.json")));
+    }
+
+    #[test]
+    fn bench_refuses_what_measures_nothing() {
+        for words in [
+            "",
+            "sleep",
+            "pay --seconds 0",
+            "pay --concurrency 0",
+            "pay --rounds x",
+        ] {
+            assert!(parse(words).is_err(), "{words}");
+        }
+    }
+}
