@@ -9,7 +9,7 @@ use service_kit::problem::Problem;
 use vocabulary::{Amount, ConcertId, Currency, PaymentId, ProblemCode, QueueNumber};
 use vocabulary::{ReservationId, ReservationStatus, UserId};
 
-use crate::domain::{OrderId, Payment};
+use crate::domain::{OrderId, Payment, Refund};
 
 /// What allows its bearer to pay.
 pub enum Credential {
@@ -65,6 +65,19 @@ impl std::fmt::Debug for Sealed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Sealed(..)")
     }
+}
+
+/// What booking decided when it canceled a paid reservation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CanceledReservation {
+    /// The payment that had made it CONFIRMED.
+    pub payment_id: PaymentId,
+    /// The share of the total that goes back.
+    pub percent: u32,
+    /// What goes back.
+    pub refund: Amount,
+    /// Whether the whole date was canceled, and not only this reservation.
+    pub schedule_canceled: bool,
 }
 
 /// Why booking did not do what it was asked.
@@ -235,6 +248,68 @@ impl Booking {
                 .into_inner()
                 .reservation,
         )
+    }
+
+    /// CONFIRMED -> CANCELED for this refund. Again for the same refund: the same.
+    ///
+    /// # Errors
+    /// The reservation cannot be canceled (any more).
+    pub async fn cancel(&self, refund: &Refund) -> Result<CanceledReservation> {
+        let request = proto::CancelReservationRequest {
+            reservation_id: refund.reservation_id.to_string(),
+            user_id: refund.user_id.to_string(),
+            refund_id: refund.refund_id.to_string(),
+        };
+        let answer = self.client.clone().cancel_reservation(request).await;
+        let answer = answer.map_err(|status| BookingError::of(&status))?.into_inner();
+        let cancellation = answer
+            .reservation
+            .and_then(|reservation| reservation.cancellation)
+            .ok_or_else(|| BookingError::garbled("the reservation has no cancellation"))?;
+        Ok(CanceledReservation {
+            payment_id: parse_id("paymentId", &answer.payment_id).map_err(BookingError::Undecided)?,
+            percent: cancellation.percent,
+            refund: amount("refund", cancellation.refund).map_err(BookingError::Undecided)?,
+            schedule_canceled: answer.schedule_canceled,
+        })
+    }
+
+    /// All money of this refund is back.
+    ///
+    /// # Errors
+    /// The reservation was not canceled for it.
+    pub async fn complete_refund(&self, refund: &Refund) -> Result<()> {
+        let request = proto::CompleteRefundRequest {
+            reservation_id: refund.reservation_id.to_string(),
+            refund_id: refund.refund_id.to_string(),
+        };
+        let answer = self.client.clone().complete_refund(request).await;
+        answer.map(|_| ()).map_err(|status| BookingError::of(&status))
+    }
+
+    /// Up to `limit` paid reservations of canceled dates, with the payments that paid them, in the order of their ids, those
+    /// after `after` where it is given.
+    ///
+    /// # Errors
+    /// Booking is away.
+    pub async fn to_refund(
+        &self,
+        after: Option<ReservationId>,
+        limit: u32,
+    ) -> Result<Vec<(ReservationId, PaymentId)>> {
+        let request = proto::ListReservationsToRefundRequest {
+            after_reservation_id: after.map(|id| id.to_string()).unwrap_or_default(),
+            limit,
+        };
+        let answer = self.client.clone().list_reservations_to_refund(request).await;
+        let answer = answer.map_err(|status| BookingError::of(&status))?.into_inner();
+        let paid = answer.reservations.into_iter().map(|paid| {
+            let reservation_id = parse_id("reservationId", &paid.reservation_id)?;
+            let payment_id = parse_id("paymentId", &paid.payment_id)?;
+            Ok((reservation_id, payment_id))
+        });
+        paid.collect::<std::result::Result<_, Problem>>()
+            .map_err(BookingError::Undecided)
     }
 }
 

@@ -33,8 +33,10 @@ pub struct Config {
     pub provider: TossConfig,
     /// How long things may take and how often they are tried.
     pub settings: Settings,
-    /// How often due payments are looked for.
+    /// How often due payments, charges and refunds are looked for.
     pub resume_every: Duration,
+    /// How often refunds of canceled dates are begun.
+    pub refund_schedules_every: Duration,
     /// Whether the demonstration's buyer gets points.
     pub seed_demo: bool,
     /// How long a stop waits for what is running.
@@ -88,7 +90,19 @@ impl Config {
                 "RESUME_CONCURRENCY",
                 32,
                 1..=1_000,
-                "Waiting or abandoned payments that are carried on at once.",
+                "Waiting or abandoned payments that are carried on at once, and as many charges.",
+            ),
+            refund_concurrency: env.number(
+                "REFUND_CONCURRENCY",
+                8,
+                1..=1_000,
+                "Waiting or abandoned refunds that are carried on at once, those of canceled dates among them.",
+            ),
+            refund_batch: env.number(
+                "REFUND_SCHEDULES_BATCH",
+                20,
+                1..=1_000,
+                "Refunds of canceled dates that one round begins; with REFUND_SCHEDULES_EVERY_MS the pace of each process.",
             ),
             stop_wait: drain / 2,
         };
@@ -104,7 +118,13 @@ impl Config {
                 "RESUME_EVERY_MS",
                 500,
                 10..=60_000,
-                "How often waiting or abandoned payments are looked for.",
+                "How often waiting or abandoned payments, charges and refunds are looked for.",
+            ),
+            refund_schedules_every: env.millis(
+                "REFUND_SCHEDULES_EVERY_MS",
+                1_000,
+                10..=60_000,
+                "How often a round of refunds of canceled dates is begun.",
             ),
             seed_demo: env.flag(
                 "SEED_DEMO",

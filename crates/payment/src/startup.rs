@@ -15,7 +15,7 @@ use vocabulary::{Amount, demo};
 use crate::app::{self, App};
 use crate::booking::Booking;
 use crate::config::Config;
-use crate::domain::Payment;
+use crate::domain::{Charge, Payment, Refund};
 use crate::grpc;
 use crate::provider::TossProvider;
 use crate::store::Store;
@@ -57,6 +57,21 @@ impl Application {
             "resume payments",
             app.clone()
                 .keep_resuming::<Payment>(config.resume_every, host.stop()),
+        );
+        host.spawn(
+            "resume charges",
+            app.clone()
+                .keep_resuming::<Charge>(config.resume_every, host.stop()),
+        );
+        host.spawn(
+            "resume refunds",
+            app.clone()
+                .keep_resuming::<Refund>(config.resume_every, host.stop()),
+        );
+        host.spawn(
+            "refund canceled dates",
+            app.clone()
+                .keep_refunding_schedules(config.refund_schedules_every, host.stop()),
         );
         host.spawn("sagas", drain(app.clone(), config.drain, host.stop()));
         let routes = Routes::new(grpc::server(app));

@@ -1,8 +1,10 @@
 //! What this service is asked to do, one use case a file. No tonic and no SQL in here.
 
+mod charge;
 mod grant;
 mod pay;
 mod queries;
+mod refund;
 mod resume;
 pub mod saga;
 
@@ -16,9 +18,11 @@ use crate::booking::Booking;
 use crate::provider::PaymentProvider;
 use crate::store::Store;
 
+pub use charge::{ChargeError, ChargeRequest, Charged};
 pub use grant::{GrantError, grant};
 pub use pay::{CardOffer, Paid, PayError, PayRequest};
 pub use queries::EntryPage;
+pub use refund::{CancelError, CancelRequest, Canceled, RoundError};
 
 /// How long things may take and how often they are tried.
 #[derive(Debug, Clone)]
@@ -35,8 +39,12 @@ pub struct Settings {
     pub retry_max: Duration,
     /// After this long the provider takes no capture of a buyer's session any more.
     pub provider_session: Duration,
-    /// Payments that the resumer drives at once.
+    /// Payments that the resumer drives at once; besides them as many charges.
     pub resume_concurrency: usize,
+    /// Refunds that the resumer drives at once, besides those.
+    pub refund_concurrency: usize,
+    /// Refunds of canceled dates that one round begins.
+    pub refund_batch: u32,
     /// How long a caller still waits once the process was told to stop.
     pub stop_wait: Duration,
 }

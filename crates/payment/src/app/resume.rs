@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::App;
 use super::saga::{Position, Saga, SagaError};
-use crate::domain::Payment;
+use crate::domain::{Charge, Payment, Refund};
 use crate::store::StoreError;
 
 impl App {
@@ -21,7 +21,10 @@ impl App {
     /// # Errors
     /// The store.
     pub async fn resume_once(&self) -> Result<usize, StoreError> {
-        self.resume_due::<Payment>().await
+        let payments = self.resume_due::<Payment>().await?;
+        let charges = self.resume_due::<Charge>().await?;
+        let refunds = self.resume_due::<Refund>().await?;
+        Ok(payments + charges + refunds)
     }
 
     async fn resume_due<S: Saga>(&self) -> Result<usize, StoreError> {

@@ -4,6 +4,9 @@ use std::fmt;
 
 use vocabulary::Amount;
 
+/// The provider charges no card less (`BELOW_MINIMUM_AMOUNT`).
+pub(super) const CARD_MIN_WON: i64 = 100;
+
 /// Text that the provider would not take as one of its names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be {min} to {max} letters, digits, - _ =")]

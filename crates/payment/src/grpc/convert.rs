@@ -16,10 +16,10 @@ const MAX_KEY_CHARS: usize = 255;
 
 /// All mistakes of a request at once.
 #[derive(Default)]
-struct Mistakes(Vec<FieldError>);
+pub(super) struct Mistakes(Vec<FieldError>);
 
 impl Mistakes {
-    fn note<T>(&mut self, field: &str, read: Result<T, impl ToString>) -> Option<T> {
+    pub(super) fn note<T>(&mut self, field: &str, read: Result<T, impl ToString>) -> Option<T> {
         read.map_err(|rule| {
             self.0.push(FieldError {
                 field: field.to_owned(),
@@ -29,8 +29,14 @@ impl Mistakes {
         .ok()
     }
 
-    fn take<T>(&mut self, read: Result<T, Problem>) -> Option<T> {
+    pub(super) fn take<T>(&mut self, read: Result<T, Problem>) -> Option<T> {
         read.map_err(|problem| self.0.extend(problem.fields)).ok()
+    }
+}
+
+impl From<Mistakes> for Problem {
+    fn from(mistakes: Mistakes) -> Self {
+        Self::fields(mistakes.0)
     }
 }
 
@@ -44,17 +50,7 @@ pub(super) fn pay_request(request: proto::PayRequest) -> Result<PayRequest, Prob
         None => Some(None),
         Some(card) => card_offer(&card, &mut mistakes).map(Some),
     };
-    let key = match request.idempotency_key.chars().count() {
-        0 => Some(None),
-        1..=MAX_KEY_CHARS => Some(Some(RequestKey {
-            key: request.idempotency_key,
-            hash,
-        })),
-        _ => mistakes.note(
-            "idempotencyKey",
-            Err(format!("must be at most {MAX_KEY_CHARS} characters")),
-        ),
-    };
+    let key = mistakes.note("idempotencyKey", request_key(request.idempotency_key, hash));
     let credential = match request.credential.and_then(|credential| credential.credential) {
         Some(WireCredential::PaymentToken(token)) => Some(Credential::PaymentToken(token)),
         Some(WireCredential::Queue(queue)) => {
@@ -74,7 +70,7 @@ pub(super) fn pay_request(request: proto::PayRequest) -> Result<PayRequest, Prob
     let read = (reservation_id, points, user_id, card, key, credential);
     let (Some(reservation_id), Some(points), Some(user_id), Some(card), Some(key), Some(credential)) = read
     else {
-        return Err(Problem::fields(mistakes.0));
+        return Err(mistakes.into());
     };
     Ok(PayRequest {
         reservation_id,
@@ -87,10 +83,7 @@ pub(super) fn pay_request(request: proto::PayRequest) -> Result<PayRequest, Prob
 }
 
 fn card_offer(card: &proto::Card, mistakes: &mut Mistakes) -> Option<CardOffer> {
-    let payment_key = match card.payment_key.as_str() {
-        "" => mistakes.note("card.paymentKey", Err("is required")),
-        key => mistakes.note("card.paymentKey", PaymentKey::new(key)),
-    };
+    let payment_key = payment_key(card, mistakes);
     let order_id = match card.order_id.as_str() {
         "" => Some(None),
         order_id => mistakes.note("card.orderId", OrderId::new(order_id)).map(Some),
@@ -101,15 +94,35 @@ fn card_offer(card: &proto::Card, mistakes: &mut Mistakes) -> Option<CardOffer> 
     })
 }
 
+pub(super) fn payment_key(card: &proto::Card, mistakes: &mut Mistakes) -> Option<PaymentKey> {
+    match card.payment_key.as_str() {
+        "" => mistakes.note("card.paymentKey", Err("is required")),
+        key => mistakes.note("card.paymentKey", PaymentKey::new(key)),
+    }
+}
+
+/// An Idempotency-Key with the request that it came with; none when the caller gave none.
+pub(super) fn request_key(key: String, hash: Vec<u8>) -> Result<Option<RequestKey>, String> {
+    match key.chars().count() {
+        0 => Ok(None),
+        1..=MAX_KEY_CHARS => Ok(Some(RequestKey { key, hash })),
+        _ => Err(format!("must be at most {MAX_KEY_CHARS} characters")),
+    }
+}
+
 /// What makes two requests the same: all that they ask for, not who carries them.
 fn hash(request: &proto::PayRequest) -> Vec<u8> {
     let card = request.card.as_ref();
-    let parts = [
-        request.reservation_id.to_lowercase(),
-        request.points.to_string(),
-        card.map(|card| card.payment_key.clone()).unwrap_or_default(),
-        card.map(|card| card.order_id.clone()).unwrap_or_default(),
-    ];
+    hash_of(&[
+        &request.reservation_id.to_lowercase(),
+        &request.points.to_string(),
+        card.map_or("", |card| &card.payment_key),
+        card.map_or("", |card| &card.order_id),
+    ])
+}
+
+/// The same for the same parts in the same order, and for no others.
+pub(super) fn hash_of(parts: &[&str]) -> Vec<u8> {
     let mut hasher = Sha256::new();
     for part in parts {
         hasher.update((part.len() as u64).to_be_bytes());

@@ -1,7 +1,9 @@
 //! The gRPC surface: contract messages in, contract messages or problems out, and no rule.
 
+mod charges;
 mod convert;
 mod errors;
+mod refunds;
 
 use contracts::payment as proto;
 use contracts::payment::payment_service_server::{PaymentService, PaymentServiceServer};
@@ -64,10 +66,7 @@ impl PaymentService for Payments {
         let user_id: UserId = parse_id("userId", &request.into_inner().user_id)?;
         let wallet = self.app.wallet(user_id).await.map_err(errors::of_store)?;
         Ok(Response::new(proto::GetWalletResponse {
-            wallet: Some(proto::Wallet {
-                balance: wallet.balance,
-                pending: wallet.pending,
-            }),
+            wallet: Some(charges::wallet(wallet)),
         }))
     }
 
@@ -98,8 +97,8 @@ impl PaymentService for Payments {
             kind: entry.kind,
             payment_id: entry.payment_id.map(|id| id.to_string()).unwrap_or_default(),
             created_at: Some(timestamp(entry.created_at)),
-            charge_id: String::new(),
-            refund_id: String::new(),
+            charge_id: entry.charge_id.map(|id| id.to_string()).unwrap_or_default(),
+            refund_id: entry.refund_id.map(|id| id.to_string()).unwrap_or_default(),
         });
         Ok(Response::new(proto::ListWalletEntriesResponse {
             entries: entries.collect(),
@@ -109,30 +108,56 @@ impl PaymentService for Payments {
 
     async fn create_charge(
         &self,
-        _: Request<proto::CreateChargeRequest>,
+        request: Request<proto::CreateChargeRequest>,
     ) -> Result<Response<proto::CreateChargeResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
+        let request = charges::request(request.into_inner())?;
+        let charged = self.app.create_charge(request).await.map_err(Problem::from)?;
+        Ok(Response::new(charges::response(charged)))
     }
 
     async fn get_charge(
         &self,
-        _: Request<proto::GetChargeRequest>,
+        request: Request<proto::GetChargeRequest>,
     ) -> Result<Response<proto::GetChargeResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
+        let request = request.into_inner();
+        let user_id: UserId = parse_id("userId", &request.user_id)?;
+        let charge_id = parse_id("chargeId", &request.charge_id)?;
+        let found = self.app.charge(user_id, charge_id).await;
+        let charge = found
+            .map_err(errors::of_store)?
+            .ok_or_else(errors::no_such_charge)?;
+        Ok(Response::new(proto::GetChargeResponse {
+            charge: Some(charges::charge(&charge)),
+        }))
     }
 
     async fn cancel_reservation(
         &self,
-        _: Request<proto::CancelReservationRequest>,
+        request: Request<proto::CancelReservationRequest>,
     ) -> Result<Response<proto::CancelReservationResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
+        let request = refunds::request(request.into_inner())?;
+        let canceled = self
+            .app
+            .cancel_reservation(request)
+            .await
+            .map_err(Problem::from)?;
+        Ok(Response::new(refunds::response(&canceled)))
     }
 
     async fn get_refund(
         &self,
-        _: Request<proto::GetRefundRequest>,
+        request: Request<proto::GetRefundRequest>,
     ) -> Result<Response<proto::GetRefundResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
+        let request = request.into_inner();
+        let user_id: UserId = parse_id("userId", &request.user_id)?;
+        let reservation_id = parse_id("reservationId", &request.reservation_id)?;
+        let found = self.app.refund(user_id, reservation_id).await;
+        let refund = found
+            .map_err(errors::of_store)?
+            .ok_or_else(errors::no_such_refund)?;
+        Ok(Response::new(proto::GetRefundResponse {
+            refund: Some(refunds::refund(&refund)),
+        }))
     }
 
     async fn notify_provider_event(

@@ -114,10 +114,7 @@ impl Store {
             None => None,
         };
         Ok(match same_key {
-            Some((charge, same_request)) => ChargeInserted::SameKey {
-                charge,
-                same_request,
-            },
+            Some((charge, same_request)) => ChargeInserted::SameKey { charge, same_request },
             None => ChargeInserted::OrderUsed,
         })
     }
@@ -209,7 +206,8 @@ impl Store {
                    RETURNING charge_id, user_id
                ), posted AS (
                    INSERT INTO transfers (transfer_id, operation, kind, debit, credit, user_id, amount, charge_id)
-                   SELECT $10, $11, $12, $13, $14, user_id, $15, charge_id FROM changed WHERE $11 IS NOT NULL
+                   SELECT $10, $11::text, $12::text, $13::text, $14::text, user_id, $15::bigint, charge_id
+                   FROM changed WHERE $11 IS NOT NULL
                )
                SELECT count(*) AS "count!" FROM changed"#,
             from.charge_id.as_uuid(),

@@ -1,8 +1,8 @@
-//! Wallets and what moved in them. Payments move money with their transitions, in `payments`.
+//! Wallets and what moved in them. Payments, charges and refunds move money with their transitions, each in its own file.
 
 use time::OffsetDateTime;
 use uuid::Uuid;
-use vocabulary::{Amount, LedgerEntryId, PaymentId, UserId};
+use vocabulary::{Amount, ChargeId, LedgerEntryId, PaymentId, RefundId, UserId};
 
 use super::{Store, StoreError};
 use crate::domain::TransferKind;
@@ -25,8 +25,12 @@ pub struct Entry {
     pub amount: i64,
     /// Why.
     pub kind: String,
-    /// For which payment; none for a grant.
+    /// For which payment; none for a grant and a charge.
     pub payment_id: Option<PaymentId>,
+    /// By which charge; none for everything else.
+    pub charge_id: Option<ChargeId>,
+    /// By which refund; none for everything else.
+    pub refund_id: Option<RefundId>,
     /// When.
     pub created_at: OffsetDateTime,
 }
@@ -70,7 +74,7 @@ impl Store {
     ) -> Result<Vec<Entry>, StoreError> {
         let rows = sqlx::query!(
             r#"SELECT transfer_id, CASE WHEN debit = 'WALLET' THEN -amount ELSE amount END AS "amount!",
-                      kind, payment_id, created_at
+                      kind, payment_id, charge_id, refund_id, created_at
                FROM transfers
                WHERE user_id = $1 AND (debit = 'WALLET' OR credit = 'WALLET')
                  AND ($2::uuid IS NULL OR transfer_id < $2)
@@ -87,6 +91,8 @@ impl Store {
             amount: row.amount,
             kind: row.kind,
             payment_id: row.payment_id.map(PaymentId::from_uuid),
+            charge_id: row.charge_id.map(ChargeId::from_uuid),
+            refund_id: row.refund_id.map(RefundId::from_uuid),
             created_at: row.created_at,
         });
         Ok(entries.collect())

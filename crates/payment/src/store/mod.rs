@@ -1,13 +1,17 @@
 //! The only SQL of this service.
 
+mod charges;
 mod ledger;
 mod payments;
+mod refunds;
 
 use service_kit::database::{Failure, classify};
 use sqlx::PgPool;
 
+pub use charges::ChargeInserted;
 pub use ledger::{Entry, GrantOutcome, Wallet};
 pub use payments::{Inserted, Kept, KeyScope, RequestKey};
+pub use refunds::RefundInserted;
 
 /// The schema.
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();

@@ -9,8 +9,8 @@ mod cancel;
 mod capture;
 mod driver;
 mod payment;
-mod refund;
 pub mod points;
+mod refund;
 
 pub(super) use cancel::Returned;
 pub use capture::Capturing;
