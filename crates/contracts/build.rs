@@ -28,6 +28,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             "frontrow.queue.v1.GetTokenRequest",
             "frontrow.queue.v1.LeaveRequest",
             "frontrow.queue.v1.CheckVisitRequest",
+            "frontrow.queue.v1.GetProofRequest",
+            "frontrow.queue.v1.Receipt",
             "frontrow.concert.v1.ListSchedulesRequest",
             "frontrow.concert.v1.GetSeatsRequest",
             "frontrow.booking.v1.HoldSeatsRequest",

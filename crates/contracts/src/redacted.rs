@@ -27,6 +27,8 @@ redacted!(
     queue::GetTokenRequest,
     queue::LeaveRequest,
     queue::CheckVisitRequest,
+    queue::GetProofRequest,
+    queue::Receipt,
     concert::ListSchedulesRequest,
     concert::GetSeatsRequest,
     booking::HoldSeatsRequest,

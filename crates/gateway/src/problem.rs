@@ -34,6 +34,7 @@ pub(crate) const fn status(code: ProblemCode) -> StatusCode {
         | P::ReservationNotReleasable
         | P::ReservationNotCancelable
         | P::OrderUsed
+        | P::DrawPending
         | P::PaymentInProgress
         | P::AlreadyPaid
         | P::IdempotencyKeyInProgress => StatusCode::CONFLICT,

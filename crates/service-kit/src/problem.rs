@@ -120,6 +120,7 @@ pub fn grpc_code(code: ProblemCode) -> Code {
         | P::PageLeft
         | P::SaleClosed
         | P::RoomClosed
+        | P::DrawPending
         | P::SeatCapExceeded
         | P::ReservationNotReleasable
         | P::ReservationNotCancelable

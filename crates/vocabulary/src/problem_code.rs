@@ -84,6 +84,8 @@ problem_codes! {
     PageLeft => "page-left", "The page was left with a hold";
     /// The waiting room is not open for joining.
     RoomClosed => "room-closed", "The waiting room is closed";
+    /// The lobby's draw has not come so far: its root is not published yet.
+    DrawPending => "draw-pending", "The draw is not done yet";
     /// The organiser has closed the sale of this date; what was held before may still be paid.
     SaleClosed => "sale-closed", "The sale is closed";
     /// Some of the seats are held or sold; `seatIds` names them.

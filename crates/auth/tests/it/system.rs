@@ -214,6 +214,7 @@ macro_rules! not_scripted {
         #[tonic::async_trait]
         impl QueueService for ScriptedQueue {
             type WatchRoomsStream = tokio_stream::Empty<Result<queue::WatchRoomsResponse, Status>>;
+            type ListLeavesStream = tokio_stream::Empty<Result<queue::ListLeavesResponse, Status>>;
 
             async fn join(&self, request: Request<JoinRequest>) -> Result<Response<JoinResponse>, Status> {
                 let request = request.into_inner();
@@ -222,7 +223,7 @@ macro_rules! not_scripted {
                 if let Some(problem) = self.refusal.lock().unwrap().clone() {
                     return Err(problem.into());
                 }
-                let ticket = Ticket { queue_token, state: None, joined_now: true };
+                let ticket = Ticket { queue_token, state: None, joined_now: true, receipt: None };
                 Ok(Response::new(JoinResponse { ticket: Some(ticket) }))
             }
 
@@ -230,6 +231,13 @@ macro_rules! not_scripted {
                 &self,
                 _: Request<queue::WatchRoomsRequest>,
             ) -> Result<Response<Self::WatchRoomsStream>, Status> {
+                Err(Status::unimplemented("not scripted"))
+            }
+
+            async fn list_leaves(
+                &self,
+                _: Request<queue::ListLeavesRequest>,
+            ) -> Result<Response<Self::ListLeavesStream>, Status> {
                 Err(Status::unimplemented("not scripted"))
             }
 
@@ -248,6 +256,7 @@ not_scripted!(
     get_room: GetRoomRequest -> GetRoomResponse,
     get_token: GetTokenRequest -> GetTokenResponse,
     leave: LeaveRequest -> LeaveResponse,
+    get_proof: GetProofRequest -> GetProofResponse,
     check_visit: CheckVisitRequest -> CheckVisitResponse,
     end_page: EndPageRequest -> EndPageResponse,
     end_visit: EndVisitRequest -> EndVisitResponse,

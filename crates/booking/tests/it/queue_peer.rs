@@ -94,6 +94,7 @@ impl QueuePeer {
 #[tonic::async_trait]
 impl QueueService for QueuePeer {
     type WatchRoomsStream = Empty<Result<proto::WatchRoomsResponse, Status>>;
+    type ListLeavesStream = Empty<Result<proto::ListLeavesResponse, Status>>;
 
     async fn check_visit(
         &self,
@@ -177,6 +178,20 @@ impl QueueService for QueuePeer {
     }
 
     async fn leave(&self, _: Request<proto::LeaveRequest>) -> Result<Response<proto::LeaveResponse>, Status> {
+        Err(Status::unimplemented("booking never calls this"))
+    }
+
+    async fn get_proof(
+        &self,
+        _: Request<proto::GetProofRequest>,
+    ) -> Result<Response<proto::GetProofResponse>, Status> {
+        Err(Status::unimplemented("booking never calls this"))
+    }
+
+    async fn list_leaves(
+        &self,
+        _: Request<proto::ListLeavesRequest>,
+    ) -> Result<Response<Self::ListLeavesStream>, Status> {
         Err(Status::unimplemented("booking never calls this"))
     }
 }

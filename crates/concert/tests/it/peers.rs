@@ -67,6 +67,7 @@ impl Peers {
 #[tonic::async_trait]
 impl QueueService for Peers {
     type WatchRoomsStream = tokio_stream::Empty<Result<qu::WatchRoomsResponse, Status>>;
+    type ListLeavesStream = tokio_stream::Empty<Result<qu::ListLeavesResponse, Status>>;
 
     async fn put_room(&self, request: Request<qu::PutRoomRequest>) -> Answer<qu::PutRoomResponse> {
         let request = request.into_inner();
@@ -120,6 +121,14 @@ impl QueueService for Peers {
     }
 
     async fn leave(&self, _: Request<qu::LeaveRequest>) -> Answer<qu::LeaveResponse> {
+        Err(Status::unimplemented("not asked"))
+    }
+
+    async fn get_proof(&self, _: Request<qu::GetProofRequest>) -> Answer<qu::GetProofResponse> {
+        Err(Status::unimplemented("not asked"))
+    }
+
+    async fn list_leaves(&self, _: Request<qu::ListLeavesRequest>) -> Answer<Self::ListLeavesStream> {
         Err(Status::unimplemented("not asked"))
     }
 

@@ -31,6 +31,7 @@ fn room(concert_id: ConcertId, serving_number: u64) -> Room {
         }),
         admitted_per_second_milli: 500,
         claim_seconds: 30,
+        fairness: None,
     }
 }
 
@@ -175,6 +176,7 @@ fn ticket(joined_now: bool) -> Ticket {
         queue_token: "a.b.c".to_owned(),
         state: Some(state),
         joined_now,
+        receipt: None,
     }
 }
 

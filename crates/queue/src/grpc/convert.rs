@@ -36,6 +36,7 @@ pub(super) fn ticket(ticket: Ticket) -> queue::Ticket {
         queue_token: ticket.queue_token,
         state: Some(token_state(ticket.view)),
         joined_now: ticket.joined_now,
+        receipt: None,
     }
 }
 
@@ -60,6 +61,7 @@ pub(super) fn room(view: &RoomView) -> queue::Room {
         }),
         admitted_per_second_milli: view.admitted_per_second_milli,
         claim_seconds: view.claim_seconds,
+        fairness: None,
     }
 }
 

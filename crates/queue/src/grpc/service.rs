@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use contracts::queue::queue_service_server::QueueService;
 use contracts::queue::{
-    CheckVisitRequest, CheckVisitResponse, EndPageRequest, EndPageResponse, EndVisitRequest,
+    self, CheckVisitRequest, CheckVisitResponse, EndPageRequest, EndPageResponse, EndVisitRequest,
     EndVisitResponse, GetRoomRequest, GetRoomResponse, GetTokenRequest, GetTokenResponse, JoinRequest,
     JoinResponse, LeaveRequest, LeaveResponse, PutRoomRequest, PutRoomResponse, WatchRoomsRequest,
     WatchRoomsResponse,
@@ -16,6 +16,7 @@ use service_kit::problem::Problem;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
+use vocabulary::ProblemCode;
 
 use super::convert;
 use crate::app::{Queue, Snapshot};
@@ -99,6 +100,22 @@ impl QueueService for Service {
             .await
             .map_err(Problem::from)?;
         Ok(Response::new(LeaveResponse {}))
+    }
+
+    async fn get_proof(
+        &self,
+        _request: Request<queue::GetProofRequest>,
+    ) -> Result<Response<queue::GetProofResponse>, Status> {
+        Err(Problem::of(ProblemCode::NotFound).into())
+    }
+
+    type ListLeavesStream = BoxStream<'static, Result<queue::ListLeavesResponse, Status>>;
+
+    async fn list_leaves(
+        &self,
+        _request: Request<queue::ListLeavesRequest>,
+    ) -> Result<Response<Self::ListLeavesStream>, Status> {
+        Err(Problem::of(ProblemCode::NotFound).into())
     }
 
     async fn check_visit(
