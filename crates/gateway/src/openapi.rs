@@ -131,6 +131,7 @@ fn refusal(status: u16, codes: &[ProblemCode]) -> Response {
         (name = "reservations", description = "Seats held and owned"),
         (name = "payments", description = "Paying for a reservation"),
         (name = "wallet", description = "Points"),
+        (name = "webhooks", description = "For the payment provider"),
         (name = "admin", description = "For organisers"),
         (name = "system", description = "For operators"),
     ),

@@ -104,6 +104,17 @@ pub(crate) fn read_optional_object<'de, T: Deserialize<'de>, D: Deserializer<'de
     Ok(Option::<Object<T>>::deserialize(deserializer)?.map(|Object(object)| object))
 }
 
+/// Reads an array of objects that may be absent or null.
+pub(crate) fn read_optional_objects<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Vec<T>>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(bound = "T: Deserialize<'de>")]
+    struct Object<T>(#[serde(deserialize_with = "read_object")] T);
+    let objects = Option::<Vec<Object<T>>>::deserialize(deserializer)?;
+    Ok(objects.map(|objects| objects.into_iter().map(|Object(object)| object).collect()))
+}
+
 /// A word of the public API, read from its value in the contracts.
 macro_rules! public_words {
     ($(#[$meta:meta])* $name:ident from $contract:ty { $($(#[$vmeta:meta])* $variant:ident,)+ }) => {
@@ -141,12 +152,14 @@ public_words!(
 );
 
 public_words!(
-    /// Where an admitted visit stands.
+    /// Where an admitted visit stands, or that one who waits has no number yet.
     Phase from contracts::queue::Phase {
         /// Looks at dates and seats.
         Page,
         /// Made a hold and pays.
         Payment,
+        /// Gathers in the lobby: the numbers are not drawn yet.
+        Lobby,
     }
 );
 
@@ -171,8 +184,34 @@ public_words!(
         Confirmed,
         /// Not paid in time; the seats are back on sale.
         Expired,
-        /// Given up by its owner.
+        /// Given up by its owner before or after it was paid, or its date was canceled.
         Canceled,
+    }
+);
+
+/// How far a cancellation has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub(crate) enum CancellationStatus {
+    /// Money is still on its way.
+    Pending,
+    /// Nothing is left to do.
+    Completed,
+}
+
+public_words!(
+    /// Where a charge stands.
+    ChargeStatus from contracts::payment::ChargeStatus {
+        /// Recorded; the provider was not asked yet.
+        Created,
+        /// The provider was asked to capture.
+        Confirming,
+        /// The provider's answer was lost; it is queried until known.
+        Unknown,
+        /// Captured, and the points are in the wallet.
+        Succeeded,
+        /// Nothing was captured.
+        Failed,
     }
 );
 

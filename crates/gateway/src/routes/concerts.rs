@@ -32,13 +32,20 @@ pub(super) struct Schedule {
     schedule_id: String,
     #[serde(with = "time::serde::rfc3339")]
     starts_at: OffsetDateTime,
-    /// When its sale was closed; absent while it goes on.
+    /// When its sale ended; absent while it goes on.
     #[serde(
         serialize_with = "time::serde::rfc3339::option::serialize",
         skip_serializing_if = "Option::is_none"
     )]
     #[schema(nullable = false)]
     closed_at: Option<OffsetDateTime>,
+    /// When it was canceled; absent unless it was.
+    #[serde(
+        serialize_with = "time::serde::rfc3339::option::serialize",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schema(nullable = false)]
+    canceled_at: Option<OffsetDateTime>,
 }
 
 impl TryFrom<concert::Schedule> for Schedule {
@@ -48,6 +55,7 @@ impl TryFrom<concert::Schedule> for Schedule {
         Ok(Self {
             starts_at: wire::time("Schedule.starts_at", schedule.starts_at)?,
             closed_at: wire::optional_time("Schedule.closed_at", schedule.closed_at)?,
+            canceled_at: wire::optional_time("Schedule.canceled_at", schedule.canceled_at)?,
             schedule_id: schedule.schedule_id,
         })
     }
@@ -60,6 +68,25 @@ struct Price {
     grade: String,
     /// In the currency's smallest unit.
     amount: i64,
+}
+
+/// Who cancels a paid reservation at least this long before the beginning gets this share back.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct RefundTier {
+    #[schema(minimum = 0, maximum = 87_600)]
+    hours_before_start: u32,
+    #[schema(minimum = 1, maximum = 100)]
+    percent: u32,
+}
+
+impl From<RefundTier> for concert::RefundTier {
+    fn from(tier: RefundTier) -> Self {
+        Self {
+            hours_before_start: tier.hours_before_start,
+            percent: tier.percent,
+        }
+    }
 }
 
 /// A concert with its dates.
@@ -75,6 +102,8 @@ struct Concert {
     /// ISO 4217.
     currency: String,
     prices: Vec<Price>,
+    /// The longest time first; empty = nothing can be canceled. Where a date is canceled, everything goes back.
+    refund_policy: Vec<RefundTier>,
     /// In the order of their beginning; only those that are or were on sale.
     schedules: Vec<Schedule>,
 }
@@ -87,6 +116,11 @@ impl TryFrom<concert::Concert> for Concert {
             grade: price.grade,
             amount: price.amount,
         });
+        let policy = wire::required("Concert.refund_policy", concert.refund_policy)?;
+        let tiers = policy.tiers.into_iter().map(|tier| RefundTier {
+            hours_before_start: tier.hours_before_start,
+            percent: tier.percent,
+        });
         Ok(Self {
             concert_id: concert.concert_id,
             title: concert.title,
@@ -94,6 +128,7 @@ impl TryFrom<concert::Concert> for Concert {
             venue_name: concert.venue_name,
             currency: concert.currency,
             prices: prices.collect(),
+            refund_policy: tiers.collect(),
             schedules: concert
                 .schedules
                 .into_iter()

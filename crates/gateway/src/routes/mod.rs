@@ -23,6 +23,8 @@ use crate::{layers, openapi as document};
 
 mod admin;
 mod auth;
+mod cancellations;
+mod charges;
 mod concerts;
 mod payments;
 mod queue;
@@ -30,6 +32,7 @@ mod reservations;
 mod seats;
 mod system;
 mod wallet;
+mod webhooks;
 
 /// Smaller answers are not worth compressing; those with tokens are smaller.
 const COMPRESS_ABOVE_BYTES: u64 = 8 * 1024;
@@ -83,12 +86,15 @@ fn ordinary() -> OpenApiRouter<App> {
         .merge(seats::routes())
         .merge(reservations::routes())
         .merge(wallet::routes())
+        .merge(webhooks::routes())
 }
 
 /// Waits for a payment provider, or moves a hall of 100,000 seats.
 fn slow() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .merge(payments::routes())
+        .merge(charges::routes())
+        .merge(cancellations::routes())
         .merge(admin::routes())
 }
 

@@ -31,13 +31,30 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 /// A card payment that the buyer authenticated in the provider's window.
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct Card {
+pub(super) struct Card {
     /// The provider's key of the payment.
     #[schema(min_length = 1, max_length = 200)]
     payment_key: String,
-    /// The order that it was authenticated for; absent = the reservation's current one.
+    /// The order that it was authenticated for; absent = the reservation's current one, or for a charge one of our making.
     #[schema(min_length = 6, max_length = 64)]
     order_id: Option<String>,
+}
+
+impl Card {
+    pub(super) fn check(&self, broken: &mut Broken) {
+        // The contract's word for an absent one.
+        let named = self.order_id.as_deref() != Some("");
+        broken.unless(named, "card.orderId", "must not be empty");
+    }
+}
+
+impl From<Card> for payment::Card {
+    fn from(card: Card) -> Self {
+        Self {
+            payment_key: card.payment_key,
+            order_id: card.order_id.unwrap_or_default(),
+        }
+    }
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -55,9 +72,9 @@ struct Pay {
 
 impl Rules for Pay {
     fn check(&self, broken: &mut Broken) {
-        let order_id = self.card.as_ref().and_then(|card| card.order_id.as_deref());
-        // The contract's word for an absent one.
-        broken.unless(order_id != Some(""), "card.orderId", "must not be empty");
+        if let Some(card) = &self.card {
+            card.check(broken);
+        }
     }
 }
 
@@ -82,7 +99,7 @@ struct Unsettled {
 
 problems!(PayProblems: BODY, BEARER, IDEMPOTENT, &[
     P::PaymentTokenInvalid, P::QueueTokenInvalid, P::QueueTokenForeign, P::NotFound, P::InsufficientPoints,
-    P::PaymentInProgress, P::AlreadyPaid, P::PaymentWindowClosed, P::CardRequired, P::PaymentFailed,
+    P::PaymentInProgress, P::AlreadyPaid, P::PaymentWindowClosed, P::ScheduleCanceled, P::CardRequired, P::PaymentFailed,
 ]);
 
 /// Pay a reservation, by points, by card, or both.
@@ -104,14 +121,10 @@ async fn pay(
     IdempotencyKey(idempotency_key): IdempotencyKey,
     Body(pay): Body<Pay>,
 ) -> Result<Response, ApiProblem> {
-    let card = pay.card.map(|card| payment::Card {
-        payment_key: card.payment_key,
-        order_id: card.order_id.unwrap_or_default(),
-    });
     let request = PayRequest {
         reservation_id: pay.reservation_id.to_string(),
         points: pay.points,
-        card,
+        card: pay.card.map(Into::into),
         credential: Some(payer.credential),
         user_id: payer.user_id.map(|id| id.to_string()).unwrap_or_default(),
         idempotency_key,

@@ -14,7 +14,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use vocabulary::{ConcertId, ProblemCode as P};
 
-use crate::extract::{Bearer, PathId, QueueTokenHeader};
+use crate::extract::{Bearer, IdempotencyKey, PathId, QueueTokenHeader};
 use crate::openapi::{BEARER, problems};
 use crate::problem::ApiProblem;
 use crate::rooms::Room;
@@ -123,12 +123,12 @@ impl TryFrom<queue::Ticket> for Ticket {
     }
 }
 
-problems!(JoinProblems: BEARER, &[P::NotFound, P::RoomClosed, P::TooManyRequests]);
+problems!(JoinProblems: BEARER, &[P::MalformedRequest, P::NotFound, P::RoomClosed, P::TooManyRequests]);
 
-/// Take a place in a concert's line. Asking again gives the same place.
+/// Take a place in a concert's line. Asking again gives the same place, with or without a key.
 #[utoipa::path(
     post, path = "/v1/concerts/{concertId}/queue-tokens", tag = "queue",
-    params(("concertId" = uuid::Uuid, Path)),
+    params(("concertId" = uuid::Uuid, Path), IdempotencyKey),
     responses(
         (status = 201, body = Ticket, description = "A new place."),
         (status = 200, body = Ticket, description = "The place that this user has already."),
@@ -140,6 +140,7 @@ async fn join_queue(
     State(app): State<App>,
     PathId(concert_id): PathId<ConcertId>,
     Bearer(identity): Bearer,
+    _: IdempotencyKey,
 ) -> Result<impl IntoResponse, ApiProblem> {
     let request = JoinRequest {
         concert_id: concert_id.to_string(),

@@ -67,6 +67,46 @@ pub(super) struct Reservation {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     order_id: Option<String>,
+    /// When it was canceled after it was paid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    cancellation: Option<Cancellation>,
+}
+
+/// What came of a paid reservation that was canceled.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct Cancellation {
+    #[schema(format = Uuid)]
+    refund_id: String,
+    #[serde(with = "time::serde::rfc3339")]
+    canceled_at: OffsetDateTime,
+    /// The share of the total that goes back.
+    #[schema(minimum = 0, maximum = 100)]
+    percent: u32,
+    /// What goes back, in the currency's smallest unit.
+    refund: i64,
+    /// When all of it was back where it came from; absent before.
+    #[serde(
+        serialize_with = "time::serde::rfc3339::option::serialize",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schema(nullable = false)]
+    refunded_at: Option<OffsetDateTime>,
+}
+
+impl TryFrom<booking::Cancellation> for Cancellation {
+    type Error = BrokenContract;
+
+    fn try_from(cancellation: booking::Cancellation) -> Result<Self, Self::Error> {
+        Ok(Self {
+            canceled_at: wire::time("Cancellation.canceled_at", cancellation.canceled_at)?,
+            refunded_at: wire::optional_time("Cancellation.refunded_at", cancellation.refunded_at)?,
+            refund_id: cancellation.refund_id,
+            percent: cancellation.percent,
+            refund: cancellation.refund,
+        })
+    }
 }
 
 impl TryFrom<booking::Reservation> for Reservation {
@@ -90,6 +130,7 @@ impl TryFrom<booking::Reservation> for Reservation {
             expires_at: wire::time("Reservation.expires_at", reservation.expires_at)?,
             payment_token: wire::non_empty(reservation.payment_token),
             order_id: wire::non_empty(reservation.order_id),
+            cancellation: reservation.cancellation.map(TryInto::try_into).transpose()?,
         })
     }
 }
@@ -106,7 +147,7 @@ struct Hold {
 
 impl Rules for Hold {}
 
-problems!(HoldProblems: BODY, VISIT, IDEMPOTENT, &[P::NotFound, P::SaleClosed, P::SeatUnavailable, P::SeatCapExceeded]);
+problems!(HoldProblems: BODY, VISIT, IDEMPOTENT, &[P::NotFound, P::SaleClosed, P::ScheduleCanceled, P::SeatUnavailable, P::SeatCapExceeded]);
 
 /// Hold one to four seats, all or nothing. The visit leaves its page with the hold.
 #[utoipa::path(

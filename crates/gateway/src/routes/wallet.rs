@@ -25,11 +25,20 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 
 /// A user's points; 1 point = 1 KRW.
 #[derive(Serialize, ToSchema)]
-struct Wallet {
+pub(super) struct Wallet {
     /// Points that can be spent.
     balance: i64,
     /// Points set aside for payments in flight.
     pending: i64,
+}
+
+impl From<payment::Wallet> for Wallet {
+    fn from(wallet: payment::Wallet) -> Self {
+        Self {
+            balance: wallet.balance,
+            pending: wallet.pending,
+        }
+    }
 }
 
 problems!(WalletProblems: BEARER);
@@ -52,10 +61,7 @@ async fn get_wallet(State(app): State<App>, Bearer(identity): Bearer) -> Result<
         .await?
         .into_inner();
     let wallet = wire::required("GetWalletResponse.wallet", answer.wallet)?;
-    Ok(Json(Wallet {
-        balance: wallet.balance,
-        pending: wallet.pending,
-    }))
+    Ok(Json(wallet.into()))
 }
 
 /// One line of a wallet's history.
@@ -66,12 +72,20 @@ struct WalletEntry {
     entry_id: String,
     /// Points; below zero when taken.
     amount: i64,
-    /// `PURCHASE`, `RETURN`, `GRANT`, `CHARGE`.
+    /// `PURCHASE`, `RETURN`, `GRANT`, `CHARGE`, `REFUND_POINTS`.
     kind: String,
     /// The payment that it belongs to.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = Uuid, nullable = false)]
     payment_id: Option<String>,
+    /// The charge that it belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = Uuid, nullable = false)]
+    charge_id: Option<String>,
+    /// The refund that it belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = Uuid, nullable = false)]
+    refund_id: Option<String>,
     #[serde(with = "time::serde::rfc3339")]
     created_at: OffsetDateTime,
 }
@@ -85,6 +99,8 @@ impl TryFrom<payment::WalletEntry> for WalletEntry {
             amount: entry.amount,
             kind: entry.kind,
             payment_id: wire::non_empty(entry.payment_id),
+            charge_id: wire::non_empty(entry.charge_id),
+            refund_id: wire::non_empty(entry.refund_id),
             created_at: wire::time("WalletEntry.created_at", entry.created_at)?,
         })
     }
