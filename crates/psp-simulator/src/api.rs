@@ -6,8 +6,8 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     Json, Router,
     extract::{
-        ConnectInfo, DefaultBodyLimit, Path, State,
-        rejection::{JsonRejection, PathRejection},
+        ConnectInfo, DefaultBodyLimit, Path, Query, State,
+        rejection::{JsonRejection, PathRejection, QueryRejection},
     },
     http::{HeaderMap, Uri},
     middleware,
@@ -15,6 +15,7 @@ use axum::{
     routing::{get, post},
 };
 use serde_json::{Value, json};
+use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -24,7 +25,9 @@ use crate::{
     errors::ErrorCode,
     idempotency::Scope,
     ledger::{CancelPayment, Confirm, Ledger, Reply},
-    wire::payment_object,
+    transactions::ListTransactions,
+    webhooks::Webhooks,
+    wire::{payment_object, transaction_object},
 };
 
 const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -33,6 +36,7 @@ const MAX_BODY_BYTES: usize = 64 * 1024;
 #[derive(Debug)]
 pub(crate) struct Simulator {
     pub ledger: Ledger,
+    pub webhooks: Webhooks,
     pub secret_key: SecretKey,
     /// How late a late answer is.
     pub late_by: Duration,
@@ -48,6 +52,7 @@ pub(crate) fn router(simulator: Arc<Simulator>) -> Router {
         .route("/v1/payments/{payment_key}", get(payment_by_key))
         .route("/v1/payments/{payment_key}/cancel", post(cancel))
         .route("/v1/payments/orders/{order_id}", get(payment_by_order))
+        .route("/v1/transactions", get(transactions))
         .route_layer(middleware::from_fn_with_state(
             Arc::clone(&simulator),
             auth::require_secret_key,
@@ -107,6 +112,16 @@ async fn payment_by_order(
     Ok(Json(payment_object(&payment)))
 }
 
+async fn transactions(
+    State(simulator): State<Arc<Simulator>>,
+    query: Result<Query<ListTransactions>, QueryRejection>,
+) -> Result<Json<Value>, ErrorCode> {
+    let Query(asked) = query.map_err(|_| ErrorCode::InvalidRequest)?;
+    let payments = simulator.ledger.all();
+    let listed = asked.among(&payments)?;
+    Ok(Json(listed.iter().map(transaction_object).collect()))
+}
+
 async fn all_payments(State(simulator): State<Arc<Simulator>>) -> Json<Value> {
     let payments = simulator.ledger.all();
     let captured = payments.iter().filter(|payment| payment.capture.is_some());
@@ -124,6 +139,9 @@ async fn all_payments(State(simulator): State<Arc<Simulator>>) -> Json<Value> {
 impl Simulator {
     /// Lets an answer travel as it should; a stop of the process loses the answers that are still on their way.
     async fn deliver(&self, reply: Reply, scissors: &Scissors) -> Result<Response, ErrorCode> {
+        if let Some(payment) = &reply.news {
+            self.webhooks.tell(payment, OffsetDateTime::now_utc());
+        }
         match reply.delivery {
             Delivery::Prompt => {}
             Delivery::Late => {
@@ -142,6 +160,7 @@ impl Simulator {
                     .await;
                 scissors.cut();
             }
+            Delivery::Cut => scissors.cut(),
         }
         reply
             .decision

@@ -27,6 +27,8 @@ pub(crate) enum ErrorCode {
     IdempotentRequestProcessing,
     /// The buyer never authenticated this payment key, or not for this order and amount, or too long ago.
     NotFoundPaymentSession,
+    /// Less than a card can be charged.
+    BelowMinimumAmount,
     /// The payment key was confirmed before; money moved at most once.
     AlreadyProcessedPayment,
     /// The order was paid with another payment key.
@@ -41,6 +43,12 @@ pub(crate) enum ErrorCode {
     AlreadyCanceledPayment,
     /// More than what is left of the captured amount.
     NotCancelableAmount,
+    /// What is left is not what the caller takes it to be.
+    NotMatchesRefundableAmount,
+    /// The same was asked for a moment ago.
+    ForbiddenConsecutiveRequest,
+    /// Transactions are asked for after one that is not among them.
+    InvalidTransactionKey,
     /// Nothing was captured, so nothing can go back.
     NotCancelablePayment,
     /// No such resource.
@@ -68,6 +76,10 @@ impl ErrorCode {
                 StatusCode::NOT_FOUND,
                 "결제 시간이 만료되어 결제 진행 데이터가 존재하지 않습니다.",
             ),
+            Self::BelowMinimumAmount => (
+                StatusCode::BAD_REQUEST,
+                "신용카드는 결제금액이 100원 이상, 계좌는 200원이상부터 결제가 가능합니다.",
+            ),
             Self::AlreadyProcessedPayment => (StatusCode::BAD_REQUEST, "이미 처리된 결제 입니다."),
             Self::DuplicatedOrderId => (
                 StatusCode::BAD_REQUEST,
@@ -84,6 +96,12 @@ impl ErrorCode {
             Self::NotFoundPayment => (StatusCode::NOT_FOUND, "존재하지 않는 결제 정보 입니다."),
             Self::AlreadyCanceledPayment => (StatusCode::BAD_REQUEST, "이미 취소된 결제 입니다."),
             Self::NotCancelableAmount => (StatusCode::FORBIDDEN, "취소 할 수 없는 금액 입니다."),
+            Self::NotMatchesRefundableAmount => (StatusCode::BAD_REQUEST, "잔액 결과가 일치하지 않습니다."),
+            Self::ForbiddenConsecutiveRequest => (
+                StatusCode::FORBIDDEN,
+                "반복적인 요청은 허용되지 않습니다. 잠시 후 다시 시도해주세요.",
+            ),
+            Self::InvalidTransactionKey => (StatusCode::BAD_REQUEST, "잘못된 페이징 키 입니다."),
             Self::NotCancelablePayment => (StatusCode::FORBIDDEN, "취소 할 수 없는 결제 입니다."),
             Self::NotFound => (StatusCode::NOT_FOUND, "존재하지 않는 정보 입니다."),
             Self::FailedInternalSystemProcessing => (

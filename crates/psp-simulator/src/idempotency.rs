@@ -59,10 +59,11 @@ impl Answers {
         let Some(answer) = self.0.get(scope).filter(valid) else {
             return Ok(None);
         };
-        match answer.running_until {
-            Some(end) if Instant::now() < end => Err(ErrorCode::IdempotentRequestProcessing),
-            _ => Ok(Some(&answer.decision)),
+        let is_delivered_late = answer.running_until.is_some_and(|end| Instant::now() < end);
+        if is_delivered_late || answer.decision.is_still_to_come(now) {
+            return Err(ErrorCode::IdempotentRequestProcessing);
         }
+        Ok(Some(&answer.decision))
     }
 
     pub(crate) fn remember(

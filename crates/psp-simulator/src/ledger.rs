@@ -16,11 +16,15 @@ use uuid::Uuid;
 
 use crate::{
     behaviour::{Delivery, Script},
+    config::Pace,
     errors::ErrorCode,
     idempotency::{Answers, Scope},
     journal::{Journal, JournalError, Record},
     payments::{self, CancelReason, Event, OrderId, Payment, PaymentKey, Stamp, Won},
 };
+
+/// The least that a card can be charged, in won.
+const LEAST_AMOUNT: u64 = 100;
 
 /// A request to capture an authenticated payment.
 #[derive(Debug, Deserialize)]
@@ -31,12 +35,13 @@ pub(crate) struct Confirm {
     amount: Won,
 }
 
-/// A request to give money back: `cancel_amount`, or all that is left.
+/// A request to give money back: `cancel_amount`, or all that is left, where `refundable_amount` is left.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct CancelPayment {
     cancel_reason: CancelReason,
     cancel_amount: Option<Won>,
+    refundable_amount: Option<Won>,
 }
 
 /// What a request came to.
@@ -62,6 +67,12 @@ impl Decision {
         }
     }
 
+    /// Whether the answer tells of a capture that comes later than `now`.
+    pub(crate) fn is_still_to_come(&self, now: OffsetDateTime) -> bool {
+        self.changed()
+            .is_some_and(|payment| payment.is_being_captured(now))
+    }
+
     /// What the caller is told.
     pub(crate) fn answer(&self) -> Result<&Payment, ErrorCode> {
         match self {
@@ -82,14 +93,23 @@ impl From<ErrorCode> for Decision {
 pub(crate) struct Reply {
     pub decision: Decision,
     pub delivery: Delivery,
+    /// The payment, when this changed its status.
+    pub news: Option<Arc<Payment>>,
+}
+
+impl Reply {
+    fn prompt(decision: Decision) -> Self {
+        Self {
+            decision,
+            delivery: Delivery::Prompt,
+            news: None,
+        }
+    }
 }
 
 impl From<ErrorCode> for Reply {
     fn from(refused: ErrorCode) -> Self {
-        Self {
-            decision: refused.into(),
-            delivery: Delivery::Prompt,
-        }
+        Self::prompt(refused.into())
     }
 }
 
@@ -97,8 +117,7 @@ impl From<ErrorCode> for Reply {
 #[derive(Debug)]
 pub(crate) struct Ledger {
     books: Mutex<Books>,
-    /// How late a late answer is.
-    late_by: Duration,
+    pace: Pace,
 }
 
 #[derive(Debug, Default)]
@@ -112,21 +131,22 @@ struct Books {
 
 impl Ledger {
     /// Opens the books, as the journal left them if there is one.
-    pub(crate) fn open(journal: Option<&Path>, late_by: Duration) -> Result<Self, JournalError> {
+    pub(crate) fn open(journal: Option<&Path>, pace: Pace) -> Result<Self, JournalError> {
         let mut books = Books::default();
         if let Some(path) = journal {
             books.journal = Some(Journal::open(path, |record| books.remember(record, None))?);
         }
         Ok(Self {
             books: Mutex::new(books),
-            late_by,
+            pace,
         })
     }
 
     /// Captures a payment, or meets the fate that its key foretells.
     pub(crate) fn confirm(&self, scope: Option<Scope>, request: Result<Confirm, ErrorCode>) -> Reply {
+        let late_by = self.pace.late;
         self.once(scope, |books, now| match request {
-            Ok(request) => books.decide_confirm(request, now),
+            Ok(request) => books.decide_confirm(request, late_by, now),
             Err(refusal) => refusal.into(),
         })
     }
@@ -138,15 +158,10 @@ impl Ledger {
         payment_key: String,
         request: Result<CancelPayment, ErrorCode>,
     ) -> Reply {
-        self.once(scope, |books, now| match request {
-            Ok(request) => {
-                let decision = books.decide_cancel(payment_key, request, now);
-                Reply {
-                    decision: decision.unwrap_or_else(Decision::from),
-                    delivery: Delivery::Prompt,
-                }
-            }
-            Err(refusal) => refusal.into(),
+        let pace = self.pace.between_cancels;
+        self.once(scope, |books, now| {
+            let decided = request.and_then(|request| books.decide_cancel(payment_key, request, pace, now));
+            decided.unwrap_or_else(Reply::from)
         })
     }
 
@@ -187,17 +202,15 @@ impl Ledger {
         if let Some(scope) = &scope {
             match books.answers.find(scope, now) {
                 Ok(Some(first)) => {
-                    return Reply {
-                        decision: first.clone(),
-                        delivery: Delivery::Prompt,
-                    };
+                    return Reply::prompt(first.clone());
                 }
                 Ok(None) => {}
                 Err(refusal) => return refusal.into(),
             }
         }
 
-        let reply = decide(&books, now);
+        let mut reply = decide(&books, now);
+        reply.news = books.news(&reply.decision);
         let record = Record {
             at: now,
             scope,
@@ -212,7 +225,7 @@ impl Ledger {
             tracing::error!(%error, "the journal refused a record: nothing happened");
             return ErrorCode::FailedInternalSystemProcessing.into();
         }
-        let running_until = (reply.delivery == Delivery::Late).then(|| Instant::now() + self.late_by);
+        let running_until = (reply.delivery == Delivery::Late).then(|| Instant::now() + self.pace.slow);
         books.remember(record, running_until);
         reply
     }
@@ -223,7 +236,7 @@ impl Ledger {
 }
 
 impl Books {
-    fn decide_confirm(&self, request: Confirm, now: OffsetDateTime) -> Reply {
+    fn decide_confirm(&self, request: Confirm, late_by: time::Duration, now: OffsetDateTime) -> Reply {
         let Confirm {
             payment_key,
             order_id,
@@ -232,12 +245,18 @@ impl Books {
         let Some(script) = Script::of(&payment_key) else {
             return ErrorCode::NotFoundPaymentSession.into();
         };
+        if amount.get() < LEAST_AMOUNT {
+            return ErrorCode::BelowMinimumAmount.into();
+        }
         let payment = match self.payments.get(&payment_key) {
+            Some(payment) if payment.is_being_captured(now) => {
+                return ErrorCode::ForbiddenConsecutiveRequest.into();
+            }
             Some(payment) => payment.as_of(now),
             None if self.order_is_taken(&order_id, now) => return ErrorCode::DuplicatedOrderId.into(),
             None => Payment::authenticated(payment_key, order_id.clone(), amount, now),
         };
-        let event = script.event(payment.faults);
+        let event = script.confirmation(payment.faults, late_by);
         let after = match payments::apply(&payment, &event, stamp(now)) {
             // A buyer authenticates one payment for one order and one amount.
             Ok(_) if payment.order_id != order_id || payment.amount != amount => {
@@ -251,17 +270,11 @@ impl Books {
             refused,
         };
         match event {
-            Event::Decline => Reply {
-                decision: marked(ErrorCode::RejectCardPayment),
-                delivery: Delivery::Prompt,
-            },
-            Event::Fault => Reply {
-                decision: marked(ErrorCode::ProviderError),
-                delivery: Delivery::Prompt,
-            },
-            Event::Capture | Event::Cancel { .. } => Reply {
-                decision: Decision::Granted { payment: after },
-                delivery: script.delivery(),
+            Event::Decline => Reply::prompt(marked(ErrorCode::RejectCardPayment)),
+            Event::Fault => Reply::prompt(marked(ErrorCode::ProviderError)),
+            event => Reply {
+                delivery: script.delivery(&event),
+                ..Reply::prompt(Decision::Granted { payment: after })
             },
         }
     }
@@ -270,17 +283,45 @@ impl Books {
         &self,
         payment_key: String,
         request: CancelPayment,
+        pace: Duration,
         now: OffsetDateTime,
-    ) -> Result<Decision, ErrorCode> {
+    ) -> Result<Reply, ErrorCode> {
         let payment = self.by_key(payment_key, now)?;
-        let event = Event::Cancel {
+        let last = payment.cancels.last();
+        if last.is_some_and(|last| last.canceled_at + pace > now) {
+            return Err(ErrorCode::ForbiddenConsecutiveRequest);
+        }
+        let asked = Event::Cancel {
             amount: request.cancel_amount,
+            expected_balance: request.refundable_amount,
             reason: request.cancel_reason,
         };
-        let after = payments::apply(&payment, &event, stamp(now))?;
-        Ok(Decision::Granted {
-            payment: Arc::new(after),
+        let script = Script::of(&payment.payment_key).ok_or(ErrorCode::NotFoundPayment)?;
+        let event = script.cancellation(payment.cancel_faults, asked);
+        let after = Arc::new(payments::apply(&payment, &event, stamp(now))?);
+        Ok(if event == Event::CancelFault {
+            Reply::prompt(Decision::RefusedWithMark {
+                payment: after,
+                refused: ErrorCode::ProviderError,
+            })
+        } else {
+            Reply {
+                delivery: script.delivery(&event),
+                ..Reply::prompt(Decision::Granted { payment: after })
+            }
         })
+    }
+
+    /// The payment after a decision that changed how it stands.
+    fn news(&self, decision: &Decision) -> Option<Arc<Payment>> {
+        let standing = |payment: &Payment| (payment.status, payment.cancels.len());
+        let after = decision.changed()?;
+        let before = self.payments.get(&after.payment_key);
+        let is_new = match before {
+            Some(before) => standing(before) != standing(after),
+            None => decision.answer() != Err(ErrorCode::ProviderError),
+        };
+        is_new.then(|| Arc::clone(after))
     }
 
     fn by_key(&self, payment_key: String, now: OffsetDateTime) -> Result<Payment, ErrorCode> {

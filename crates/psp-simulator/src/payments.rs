@@ -82,7 +82,7 @@ pub(crate) enum Status {
     Done,
     /// Captured; a part went back.
     PartialCanceled,
-    /// Captured; all of it went back.
+    /// Captured; all of it went back at once. What goes back in parts stays `PartialCanceled` to the last.
     Canceled,
     /// Declined.
     Aborted,
@@ -100,6 +100,9 @@ pub(crate) struct Payment {
     pub status: Status,
     /// Temporary faults that confirmations of this payment met.
     pub faults: u32,
+    /// Temporary faults that cancellations of this payment met.
+    #[serde(default)]
+    pub cancel_faults: u32,
     #[serde(with = "time::serde::rfc3339")]
     pub requested_at: OffsetDateTime,
     pub capture: Option<Capture>,
@@ -131,17 +134,22 @@ pub(crate) struct Cancel {
 /// What can happen to a payment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Event {
-    /// A confirmation that the card accepts.
-    Capture,
+    /// A confirmation that the card accepts, after a while.
+    Capture { after: Duration },
     /// A confirmation that the card declines.
     Decline,
     /// A confirmation that meets a temporary fault.
     Fault,
-    /// A cancellation of `amount`, or of all that is left.
+    /// A cancellation of `amount`, or of all that is left, if that is still as much as the caller takes it to be.
     Cancel {
         amount: Option<Won>,
+        expected_balance: Option<Won>,
         reason: CancelReason,
     },
+    /// A cancellation that is refused for ever.
+    CancelRefusal,
+    /// A cancellation that meets a temporary fault.
+    CancelFault,
 }
 
 /// When an event happens, and the key of the transaction that it makes.
@@ -165,20 +173,30 @@ impl Payment {
             amount,
             status: Status::InProgress,
             faults: 0,
+            cancel_faults: 0,
             requested_at: at,
             capture: None,
             cancels: Vec::new(),
         }
     }
 
-    /// The payment as it reads at `now`: EXPIRED once its confirmation window has passed unused.
+    /// The payment as it reads at `now`: IN_PROGRESS until its capture has come, EXPIRED once its confirmation window has
+    /// passed unused.
     pub(crate) fn as_of(&self, now: OffsetDateTime) -> Self {
-        let expired = self.status == Status::InProgress && now - self.requested_at > CONFIRMATION_WINDOW;
-        let status = if expired { Status::Expired } else { self.status };
-        Self {
-            status,
-            ..self.clone()
+        let mut payment = self.clone();
+        if self.is_being_captured(now) {
+            payment.status = Status::InProgress;
+            payment.capture = None;
+        } else if self.status == Status::InProgress && now - self.requested_at > CONFIRMATION_WINDOW {
+            payment.status = Status::Expired;
         }
+        payment
+    }
+
+    /// Whether it was confirmed, and is captured later than `now`.
+    pub(crate) fn is_being_captured(&self, now: OffsetDateTime) -> bool {
+        let capture = self.capture.as_ref();
+        capture.is_some_and(|capture| capture.approved_at > now)
     }
 
     /// What can still go back, in won; of a payment without a capture, what was asked.
@@ -199,23 +217,34 @@ pub(crate) fn apply(payment: &Payment, event: &Event, stamp: Stamp) -> Result<Pa
     let Stamp { at, transaction_key } = stamp;
     let mut after = payment.clone();
     match (payment.status, event) {
-        (Status::InProgress, Event::Capture) => {
+        (Status::InProgress, Event::Capture { after: wait }) => {
             after.status = Status::Done;
             after.capture = Some(Capture {
                 transaction_key,
-                approved_at: at,
+                approved_at: at + *wait,
             });
         }
         (Status::InProgress, Event::Decline) => after.status = Status::Aborted,
         (Status::InProgress, Event::Fault) => after.faults += 1,
-        (Status::Done | Status::PartialCanceled, Event::Cancel { amount, reason }) => {
-            let amount = amount.or(NonZeroU64::new(payment.balance()).map(Won));
-            let amount = amount.ok_or(ErrorCode::AlreadyCanceledPayment)?;
-            let balance_after = payment
-                .balance()
+        (Status::Done | Status::PartialCanceled, Event::CancelFault) => after.cancel_faults += 1,
+        (
+            Status::Done | Status::PartialCanceled,
+            Event::Cancel {
+                amount,
+                expected_balance,
+                reason,
+            },
+        ) => {
+            let balance = payment.balance();
+            let amount = amount.or(NonZeroU64::new(balance).map(Won));
+            let amount = amount.ok_or(ErrorCode::NotCancelableAmount)?;
+            let balance_after = balance
                 .checked_sub(amount.get())
                 .ok_or(ErrorCode::NotCancelableAmount)?;
-            after.status = if balance_after == 0 {
+            if expected_balance.is_some_and(|expected| expected.get() != balance) {
+                return Err(ErrorCode::NotMatchesRefundableAmount);
+            }
+            after.status = if payment.status == Status::Done && balance_after == 0 {
                 Status::Canceled
             } else {
                 Status::PartialCanceled
@@ -228,19 +257,25 @@ pub(crate) fn apply(payment: &Payment, event: &Event, stamp: Stamp) -> Result<Pa
                 canceled_at: at,
             });
         }
-        (Status::Canceled, Event::Cancel { .. }) => return Err(ErrorCode::AlreadyCanceledPayment),
-        (Status::InProgress | Status::Aborted | Status::Expired, Event::Cancel { .. }) => {
+        (Status::Canceled, Event::Cancel { .. } | Event::CancelRefusal | Event::CancelFault) => {
+            return Err(ErrorCode::AlreadyCanceledPayment);
+        }
+        (
+            Status::InProgress | Status::Aborted | Status::Expired,
+            Event::Cancel { .. } | Event::CancelRefusal | Event::CancelFault,
+        )
+        | (Status::Done | Status::PartialCanceled, Event::CancelRefusal) => {
             return Err(ErrorCode::NotCancelablePayment);
         }
         (
             Status::Done | Status::PartialCanceled | Status::Canceled,
-            Event::Capture | Event::Decline | Event::Fault,
+            Event::Capture { .. } | Event::Decline | Event::Fault,
         ) => return Err(ErrorCode::AlreadyProcessedPayment),
         // A declined card declines again, whatever it is asked.
-        (Status::Aborted, Event::Capture | Event::Decline | Event::Fault) => {
+        (Status::Aborted, Event::Capture { .. } | Event::Decline | Event::Fault) => {
             return Err(ErrorCode::RejectCardPayment);
         }
-        (Status::Expired, Event::Capture | Event::Decline | Event::Fault) => {
+        (Status::Expired, Event::Capture { .. } | Event::Decline | Event::Fault) => {
             return Err(ErrorCode::NotFoundPaymentSession);
         }
     }
@@ -248,153 +283,4 @@ pub(crate) fn apply(payment: &Payment, event: &Event, stamp: Stamp) -> Result<Pa
 }
 
 #[cfg(test)]
-mod tests {
-    use time::macros::datetime;
-
-    use super::*;
-
-    const AT: OffsetDateTime = datetime!(2026-11-20 10:00:00 UTC);
-
-    fn won(amount: u64) -> Won {
-        Won(NonZeroU64::new(amount).unwrap())
-    }
-
-    fn stamp() -> Stamp {
-        Stamp {
-            at: AT,
-            transaction_key: "T".to_owned(),
-        }
-    }
-
-    fn cancel(amount: Option<u64>) -> Event {
-        Event::Cancel {
-            amount: amount.map(won),
-            reason: CancelReason("changed my mind".to_owned()),
-        }
-    }
-
-    /// A payment of 1,000 won that has reached `status`.
-    fn payment(status: Status) -> Payment {
-        let key = PaymentKey("test_ok_1".to_owned());
-        let fresh = Payment::authenticated(key, OrderId("order-1".to_owned()), won(1_000), AT);
-        let after = |payment: &Payment, event| apply(payment, &event, stamp()).unwrap();
-        match status {
-            Status::InProgress => fresh,
-            Status::Done => after(&fresh, Event::Capture),
-            Status::PartialCanceled => after(&payment(Status::Done), cancel(Some(400))),
-            Status::Canceled => after(&payment(Status::Done), cancel(None)),
-            Status::Aborted => after(&fresh, Event::Decline),
-            Status::Expired => fresh.as_of(AT + CONFIRMATION_WINDOW + Duration::SECOND),
-        }
-    }
-
-    #[test]
-    fn every_state_answers_every_event() {
-        use ErrorCode::{
-            AlreadyCanceledPayment, AlreadyProcessedPayment, NotCancelableAmount, NotCancelablePayment,
-            NotFoundPaymentSession, RejectCardPayment,
-        };
-        use Event::{Capture, Decline, Fault};
-        use Status::{Aborted, Canceled, Done, Expired, InProgress, PartialCanceled};
-
-        let whole = || cancel(None);
-        let part = || cancel(Some(600));
-        let too_much = || cancel(Some(1_001));
-        let table = [
-            (InProgress, Capture, Ok((Done, 1_000))),
-            (InProgress, Decline, Ok((Aborted, 1_000))),
-            (InProgress, Fault, Ok((InProgress, 1_000))),
-            (InProgress, whole(), Err(NotCancelablePayment)),
-            (InProgress, part(), Err(NotCancelablePayment)),
-            (InProgress, too_much(), Err(NotCancelablePayment)),
-            (Done, Capture, Err(AlreadyProcessedPayment)),
-            (Done, Decline, Err(AlreadyProcessedPayment)),
-            (Done, Fault, Err(AlreadyProcessedPayment)),
-            (Done, whole(), Ok((Canceled, 0))),
-            (Done, part(), Ok((PartialCanceled, 400))),
-            (Done, too_much(), Err(NotCancelableAmount)),
-            (PartialCanceled, Capture, Err(AlreadyProcessedPayment)),
-            (PartialCanceled, Decline, Err(AlreadyProcessedPayment)),
-            (PartialCanceled, Fault, Err(AlreadyProcessedPayment)),
-            (PartialCanceled, whole(), Ok((Canceled, 0))),
-            (PartialCanceled, part(), Ok((Canceled, 0))),
-            (PartialCanceled, cancel(Some(599)), Ok((PartialCanceled, 1))),
-            (PartialCanceled, cancel(Some(601)), Err(NotCancelableAmount)),
-            (PartialCanceled, too_much(), Err(NotCancelableAmount)),
-            (Canceled, Capture, Err(AlreadyProcessedPayment)),
-            (Canceled, Decline, Err(AlreadyProcessedPayment)),
-            (Canceled, Fault, Err(AlreadyProcessedPayment)),
-            (Canceled, whole(), Err(AlreadyCanceledPayment)),
-            (Canceled, part(), Err(AlreadyCanceledPayment)),
-            (Canceled, too_much(), Err(AlreadyCanceledPayment)),
-            (Aborted, Capture, Err(RejectCardPayment)),
-            (Aborted, Decline, Err(RejectCardPayment)),
-            (Aborted, Fault, Err(RejectCardPayment)),
-            (Aborted, whole(), Err(NotCancelablePayment)),
-            (Aborted, part(), Err(NotCancelablePayment)),
-            (Aborted, too_much(), Err(NotCancelablePayment)),
-            (Expired, Capture, Err(NotFoundPaymentSession)),
-            (Expired, Decline, Err(NotFoundPaymentSession)),
-            (Expired, Fault, Err(NotFoundPaymentSession)),
-            (Expired, whole(), Err(NotCancelablePayment)),
-            (Expired, part(), Err(NotCancelablePayment)),
-            (Expired, too_much(), Err(NotCancelablePayment)),
-        ];
-        for (status, event, expected) in table {
-            let after = apply(&payment(status), &event, stamp());
-            let after = after.map(|payment| (payment.status, payment.balance()));
-            assert_eq!(after, expected, "{status:?} x {event:?}");
-        }
-    }
-
-    #[test]
-    fn what_went_back_and_what_is_left_add_up_to_the_capture() {
-        let mut payment = payment(Status::Done);
-        for amount in [1, 300, 299] {
-            payment = apply(&payment, &cancel(Some(amount)), stamp()).unwrap();
-            let back: u64 = payment.cancels.iter().map(|cancel| cancel.amount.get()).sum();
-            assert_eq!(back + payment.balance(), 1_000);
-        }
-        assert_eq!(payment.balance(), 400);
-    }
-
-    #[test]
-    fn only_an_unconfirmed_payment_expires_and_only_after_its_window() {
-        let last_moment = AT + CONFIRMATION_WINDOW;
-        let too_late = last_moment + Duration::SECOND;
-        assert_eq!(
-            payment(Status::InProgress).as_of(last_moment).status,
-            Status::InProgress
-        );
-        assert_eq!(
-            payment(Status::InProgress).as_of(too_late).status,
-            Status::Expired
-        );
-        for status in [
-            Status::Done,
-            Status::PartialCanceled,
-            Status::Canceled,
-            Status::Aborted,
-        ] {
-            assert_eq!(payment(status).as_of(too_late).status, status);
-        }
-    }
-
-    #[test]
-    fn values_outside_the_rules_of_the_provider_cannot_be_built() {
-        let order = |id: String| OrderId::try_from(id).is_ok();
-        assert!(!order("five5".to_owned()) && order("sixsix".to_owned()));
-        assert!(order("x".repeat(64)) && !order("x".repeat(65)));
-        assert!(
-            order("A-Z_=09".to_owned())
-                && !order("with space".to_owned())
-                && !order("주문번호입니다".to_owned())
-        );
-
-        let key = |length: usize| PaymentKey::try_from("k".repeat(length)).is_ok();
-        assert!(!key(0) && key(1) && key(200) && !key(201));
-
-        let reason = |length: usize| CancelReason::try_from("이".repeat(length)).is_ok();
-        assert!(!reason(0) && reason(200) && !reason(201));
-    }
-}
+mod tests;

@@ -11,6 +11,7 @@ use crate::{
     config::Config,
     connection::{CuttableListener, Scissors},
     ledger::Ledger,
+    webhooks::Webhooks,
 };
 
 /// How long a stop waits for requests in flight.
@@ -30,6 +31,9 @@ pub enum BuildError {
         /// What failed.
         source: io::Error,
     },
+    /// The client that sends webhooks cannot be set up.
+    #[error("webhooks cannot be sent")]
+    Webhooks(#[from] reqwest::Error),
 }
 
 /// A simulator that listens, and answers from [`run_until_stopped`](Self::run_until_stopped) on.
@@ -43,19 +47,22 @@ pub struct Application {
 impl Application {
     /// Replays the journal, if any, and binds the address.
     pub async fn build(config: Config) -> Result<Self, BuildError> {
-        let ledger = Ledger::open(config.journal.as_deref(), config.slow)?;
+        let ledger = Ledger::open(config.journal.as_deref(), config.pace())?;
         let failed = |source| BuildError::Listen {
             addr: config.addr,
             source,
         };
         let listener = TcpListener::bind(config.addr).await.map_err(failed)?;
         let addr = listener.local_addr().map_err(failed)?;
+        let stopping = CancellationToken::new();
+        let webhooks = Webhooks::new(config.webhook_url, config.webhook_retry, stopping.clone())?;
         let simulator = Arc::new(Simulator {
             ledger,
+            webhooks,
             secret_key: config.secret_key,
             late_by: config.slow,
             lost_after: config.lost,
-            stopping: CancellationToken::new(),
+            stopping,
         });
         Ok(Self {
             listener,

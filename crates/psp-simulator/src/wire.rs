@@ -2,11 +2,16 @@
 //! provider.
 
 use serde_json::{Value, json};
-use time::{OffsetDateTime, format_description::well_known::Rfc3339, macros::offset};
+use time::{
+    OffsetDateTime,
+    format_description::{BorrowedFormatItem, well_known::Rfc3339},
+    macros::{format_description, offset},
+};
 
 use crate::{
     errors::{ErrorCode, ErrorObject},
     payments::{Cancel, Payment, Status},
+    transactions::Transaction,
 };
 
 /// The version of the provider's API that the simulator speaks.
@@ -89,6 +94,30 @@ fn cancel_object(cancel: &Cancel) -> Value {
         "easyPayDiscountAmount": 0,
         "receiptKey": null,
     })
+}
+
+pub(crate) fn transaction_object(transaction: &Transaction<'_>) -> Value {
+    json!({
+        "mId": "frontrow",
+        "transactionKey": transaction.key,
+        "paymentKey": transaction.payment.payment_key,
+        "orderId": transaction.payment.order_id,
+        "method": "카드",
+        "customerKey": null,
+        "useEscrow": false,
+        "receiptUrl": null,
+        "status": transaction.status,
+        "transactionAt": korean_time(transaction.at),
+        "currency": "KRW",
+        "amount": transaction.amount,
+    })
+}
+
+/// When an event was made: Korean time to the microsecond, and without saying so.
+pub(crate) fn korean_moment(at: OffsetDateTime) -> Option<String> {
+    const FORMAT: &[BorrowedFormatItem<'static>] =
+        format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]");
+    at.to_offset(offset!(+9)).format(FORMAT).ok()
 }
 
 /// The provider writes times to the second, in Korean time.

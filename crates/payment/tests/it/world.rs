@@ -179,8 +179,12 @@ impl World {
     }
 
     pub(crate) async fn wallet(&self, hold: &Hold) -> (i64, i64) {
+        self.wallet_of(hold.user_id).await
+    }
+
+    pub(crate) async fn wallet_of(&self, user_id: UserId) -> (i64, i64) {
         let request = contracts::payment::GetWalletRequest {
-            user_id: hold.user_id.to_string(),
+            user_id: user_id.to_string(),
         };
         let answer = self.client.clone().get_wallet(request).await.unwrap();
         let Wallet { balance, pending } = answer.into_inner().wallet.unwrap();
@@ -190,21 +194,26 @@ impl World {
     /// Resumes what is due now, and what that leads to, until nothing is open.
     pub(crate) async fn settle(&self, app: &App) {
         for _ in 0..50 {
-            if self.open_payments().await == 0 {
+            if self.open_sagas().await == 0 {
                 return;
             }
             // Waits are over, and so are leases of the dead.
             self.database.step_clock(LEASE).await;
             app.resume_once().await.unwrap();
         }
-        panic!("payments stay open");
+        panic!("something stays open");
     }
 
-    pub(crate) async fn open_payments(&self) -> i64 {
-        sqlx::query_scalar("SELECT count(*) FROM payments WHERE resume_at IS NOT NULL")
-            .fetch_one(self.database.pool())
-            .await
-            .unwrap()
+    pub(crate) async fn open_sagas(&self) -> i64 {
+        sqlx::query_scalar(
+            "SELECT count(*) FROM (
+                 SELECT resume_at FROM payments UNION ALL SELECT resume_at FROM charges
+                 UNION ALL SELECT resume_at FROM refunds
+             ) AS sagas WHERE resume_at IS NOT NULL",
+        )
+        .fetch_one(self.database.pool())
+        .await
+        .unwrap()
     }
 
     /// Won captured and given back at the provider.
@@ -228,7 +237,15 @@ async fn simulator(stop: CancellationToken) -> String {
         secret_key: SECRET_KEY.parse().unwrap(),
         journal: None,
         slow: Duration::from_millis(600),
+        late: Duration::from_millis(600),
         lost: Duration::from_secs(60),
+        late: Duration::from_millis(400),
+        cancel_pace: Duration::from_secs(1),
+        webhook_url: None,
+        webhook_retry: Duration::from_secs(60),
+        cancel_pace: Duration::ZERO,
+        webhook_url: None,
+        webhook_retry: Duration::from_secs(60),
     };
     let application = psp_simulator::startup::Application::build(config).await.unwrap();
     let url = format!("http://{}", application.addr());

@@ -64,7 +64,7 @@ async fn only_the_secret_key_with_an_empty_password_is_let_in() {
 #[tokio::test]
 async fn an_unknown_route_is_refused_in_the_form_of_the_provider() {
     let simulator = Simulator::start().await;
-    assert_refused(&simulator.get("/v1/transactions").await, 404, "NOT_FOUND");
+    assert_refused(&simulator.get("/v1/settlements").await, 404, "NOT_FOUND");
 }
 
 #[tokio::test]
@@ -75,7 +75,7 @@ async fn everyone_may_look_at_health_and_at_all_payments() {
 
     simulator.confirm("test_ok_1", "order-1", 1_000).await;
     simulator.confirm("test_ok_2", "order-2", 500).await;
-    simulator.confirm("test_declined_1", "order-3", 70).await;
+    simulator.confirm("test_declined_1", "order-3", 700).await;
     simulator.cancel("test_ok_1", Some(300)).await;
     simulator.cancel("test_ok_1", Some(1)).await;
 

@@ -1,8 +1,11 @@
 //! Money going back, whole and in parts.
 
+use std::time::{Duration, Instant};
+
+use psp_simulator::config::Config;
 use serde_json::json;
 
-use crate::simulator::{Simulator, answer, assert_refused, assert_status, cancellation};
+use crate::simulator::{Simulator, answer, assert_refused, assert_status, cancellation, config};
 
 #[tokio::test]
 async fn a_cancellation_without_an_amount_gives_all_back() {
@@ -59,7 +62,14 @@ async fn parts_go_back_until_nothing_is_left() {
     let second = simulator.cancel("test_ok_1", Some(699)).await;
     assert_status(&second, "PARTIAL_CANCELED");
     let rest = simulator.cancel("test_ok_1", None).await;
-    assert_status(&rest, "CANCELED");
+    // As with the provider: the balance says that nothing is left, the status does not.
+    assert_status(&rest, "PARTIAL_CANCELED");
+    assert_eq!(rest.1["balanceAmount"], 0);
+    assert_refused(
+        &simulator.cancel("test_ok_1", Some(1)).await,
+        403,
+        "NOT_CANCELABLE_AMOUNT",
+    );
 
     let parts: Vec<_> = rest.1["cancels"]
         .as_array()
@@ -91,6 +101,86 @@ async fn parts_asked_for_at_once_never_exceed_the_capture() {
     }
     assert_eq!(granted, 14);
     assert_eq!(simulator.totals().await, (1_000, 980));
+}
+
+#[tokio::test]
+async fn a_cancellation_may_name_the_balance_that_it_is_meant_for() {
+    let simulator = Simulator::start().await;
+    simulator.confirm("test_ok_1", "order-1", 1_000).await;
+    let path = "/v1/payments/test_ok_1/cancel";
+    let of = |balance: u64| {
+        let body = json!({"cancelReason": "x", "cancelAmount": 300, "refundableAmount": balance});
+        simulator.post(path, None, &body)
+    };
+    assert_status(&answer(of(1_000)).await, "PARTIAL_CANCELED");
+    let again = answer(of(1_000)).await;
+    assert_refused(&again, 400, "NOT_MATCHES_REFUNDABLE_AMOUNT");
+    assert_status(&answer(of(700)).await, "PARTIAL_CANCELED");
+    assert_eq!(simulator.totals().await, (1_000, 600));
+}
+
+#[tokio::test]
+async fn of_two_cancellations_within_the_pace_only_the_first_is_done() {
+    let simulator = Simulator::start_with(Config {
+        cancel_pace: Duration::from_secs(60),
+        ..config()
+    })
+    .await;
+    simulator.confirm("test_ok_1", "order-1", 1_000).await;
+    simulator.confirm("test_ok_2", "order-2", 1_000).await;
+    let path = "/v1/payments/test_ok_1/cancel";
+    let first = || answer(simulator.post(path, Some("first"), &cancellation(Some(300))));
+    assert_status(&first().await, "PARTIAL_CANCELED");
+    assert_refused(
+        &simulator.cancel("test_ok_1", Some(300)).await,
+        403,
+        "FORBIDDEN_CONSECUTIVE_REQUEST",
+    );
+    assert_status(&first().await, "PARTIAL_CANCELED");
+    assert_status(
+        &simulator.cancel("test_ok_2", Some(300)).await,
+        "PARTIAL_CANCELED",
+    );
+    assert_eq!(simulator.totals().await, (2_000, 600));
+}
+
+#[tokio::test]
+async fn the_answer_to_a_cancellation_may_be_lost_or_late() {
+    let simulator = Simulator::start().await;
+    for key in ["test_cancel_lost_1", "test_cancel_slow_1"] {
+        simulator.confirm(key, &format!("order-{key}"), 1_000).await;
+        let path = format!("/v1/payments/{key}/cancel");
+        let cancel = || simulator.post(&path, Some("key"), &cancellation(Some(300)));
+        let sent = Instant::now();
+        let first = cancel().send().await;
+        assert!(sent.elapsed() >= Duration::from_millis(200), "{key}");
+        assert_eq!(first.is_err(), key.contains("lost"), "{key}");
+        assert_status(&answer(cancel()).await, "PARTIAL_CANCELED");
+    }
+    assert_eq!(simulator.totals().await, (2_000, 600));
+}
+
+#[tokio::test]
+async fn a_cancellation_may_fail_twice_or_for_ever() {
+    let simulator = Simulator::start().await;
+    simulator
+        .confirm("test_cancel_unavailable_1", "order-1", 1_000)
+        .await;
+    for _ in 0..2 {
+        let fault = simulator.cancel("test_cancel_unavailable_1", Some(300)).await;
+        assert_refused(&fault, 400, "PROVIDER_ERROR");
+    }
+    let done = simulator.cancel("test_cancel_unavailable_1", Some(300)).await;
+    assert_status(&done, "PARTIAL_CANCELED");
+
+    simulator
+        .confirm("test_cancel_declined_1", "order-2", 1_000)
+        .await;
+    for _ in 0..3 {
+        let refused = simulator.cancel("test_cancel_declined_1", Some(300)).await;
+        assert_refused(&refused, 403, "NOT_CANCELABLE_PAYMENT");
+    }
+    assert_eq!(simulator.totals().await, (2_000, 300));
 }
 
 #[tokio::test]

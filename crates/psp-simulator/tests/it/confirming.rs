@@ -101,7 +101,7 @@ async fn a_malformed_confirmation_is_an_invalid_request() {
         .body("{");
     assert_refused(&answer(not_json).await, 400, "INVALID_REQUEST");
 
-    assert_status(&simulator.confirm("test_ok_6", "sixsix", 1).await, "DONE");
+    assert_status(&simulator.confirm("test_ok_6", "sixsix", 100).await, "DONE");
     assert_status(
         &simulator.confirm("test_ok_64", &"x".repeat(64), 1_000).await,
         "DONE",
@@ -214,7 +214,7 @@ async fn an_unavailable_key_fails_twice_and_then_captures() {
     // The session is for this order and this amount alone.
     let other_order = simulator.confirm("test_unavailable_1", "order-2", 1_000).await;
     assert_refused(&other_order, 404, "NOT_FOUND_PAYMENT_SESSION");
-    let other_amount = simulator.confirm("test_unavailable_1", "order-1", 1).await;
+    let other_amount = simulator.confirm("test_unavailable_1", "order-1", 100).await;
     assert_refused(&other_amount, 404, "NOT_FOUND_PAYMENT_SESSION");
     assert_eq!(simulator.totals().await, (0, 0));
 
@@ -223,6 +223,54 @@ async fn an_unavailable_key_fails_twice_and_then_captures() {
         "DONE",
     );
     assert_eq!(simulator.totals().await, (1_000, 0));
+}
+
+#[tokio::test]
+async fn a_late_key_breaks_the_connection_and_captures_afterwards_by_itself() {
+    let simulator = Simulator::start_with(Config {
+        late: Duration::from_secs(2),
+        ..config()
+    })
+    .await;
+    let confirm = || {
+        simulator.post(
+            CONFIRM,
+            Some("first"),
+            &confirmation("test_late_1", "order-1", 1_000),
+        )
+    };
+    assert!(confirm().send().await.is_err());
+
+    assert_status(&simulator.by_order("order-1").await, "IN_PROGRESS");
+    assert_refused(&answer(confirm()).await, 409, "IDEMPOTENT_REQUEST_PROCESSING");
+    assert_refused(
+        &simulator.confirm("test_late_1", "order-1", 1_000).await,
+        403,
+        "FORBIDDEN_CONSECUTIVE_REQUEST",
+    );
+    assert_refused(
+        &simulator.confirm("test_ok_1", "order-1", 1_000).await,
+        400,
+        "DUPLICATED_ORDER_ID",
+    );
+    assert_refused(
+        &simulator.cancel("test_late_1", None).await,
+        403,
+        "NOT_CANCELABLE_PAYMENT",
+    );
+    assert_eq!(simulator.totals().await, (0, 0));
+
+    simulator.until_captured("order-1").await;
+    assert_status(&answer(confirm()).await, "DONE");
+    assert_eq!(simulator.totals().await, (1_000, 0));
+}
+
+#[tokio::test]
+async fn less_than_100_won_is_not_charged_to_a_card() {
+    let simulator = Simulator::start().await;
+    let refused = simulator.confirm("test_ok_1", "order-1", 99).await;
+    assert_refused(&refused, 400, "BELOW_MINIMUM_AMOUNT");
+    assert_refused(&simulator.by_order("order-1").await, 404, "NOT_FOUND_PAYMENT");
 }
 
 #[tokio::test]

@@ -10,3 +10,5 @@ mod health;
 mod idempotency;
 mod remembering;
 mod simulator;
+mod transactions;
+mod webhooks;

@@ -5,6 +5,7 @@ use std::{
     io::{BufRead as _, BufReader, Write as _},
     path::Path,
     process::{Child, Command, Stdio},
+    time::Duration,
 };
 
 use psp_simulator::{
@@ -37,10 +38,10 @@ async fn a_restart_on_the_journal_forgets_no_payment_and_no_answer() {
     let part_back = answer(part()).await;
     simulator.confirm("test_declined_1", "order-2", 500).await;
     simulator
-        .confirm_under("unavailable", "test_unavailable_1", "order-3", 70)
+        .confirm_under("unavailable", "test_unavailable_1", "order-3", 700)
         .await;
     simulator
-        .confirm_under("slow", "test_slow_1", "order-4", 20)
+        .confirm_under("slow", "test_slow_1", "order-4", 200)
         .await;
     let before = books(&simulator).await;
     simulator.stop().await;
@@ -64,17 +65,63 @@ async fn a_restart_on_the_journal_forgets_no_payment_and_no_answer() {
     let other_key = simulator.confirm("test_ok_2", "order-1", 1_000).await;
     assert_refused(&other_key, 400, "DUPLICATED_ORDER_ID");
     let replayed = simulator
-        .confirm_under("unavailable", "test_unavailable_1", "order-3", 70)
+        .confirm_under("unavailable", "test_unavailable_1", "order-3", 700)
         .await;
     assert_refused(&replayed, 400, "PROVIDER_ERROR");
-    let second_fault = simulator.confirm("test_unavailable_1", "order-3", 70).await;
+    let second_fault = simulator.confirm("test_unavailable_1", "order-3", 700).await;
     assert_refused(&second_fault, 400, "PROVIDER_ERROR");
     assert_status(
-        &simulator.confirm("test_unavailable_1", "order-3", 70).await,
+        &simulator.confirm("test_unavailable_1", "order-3", 700).await,
         "DONE",
     );
-    assert_status(&simulator.cancel("test_ok_1", None).await, "CANCELED");
-    assert_eq!(simulator.totals().await, (1_090, 1_000));
+    assert_status(&simulator.cancel("test_ok_1", None).await, "PARTIAL_CANCELED");
+    assert_eq!(simulator.totals().await, (1_900, 1_000));
+}
+
+#[tokio::test]
+async fn a_restart_forgets_neither_a_late_capture_nor_faults_of_cancellations() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = folder.path().join("journal");
+    let late = Config {
+        journal: Some(journal),
+        late: Duration::from_secs(2),
+        ..config()
+    };
+
+    let simulator = Simulator::start_with(late.clone()).await;
+    let lost = simulator
+        .post(
+            CONFIRM,
+            Some("late"),
+            &confirmation("test_late_1", "order-1", 1_000),
+        )
+        .send()
+        .await;
+    assert!(lost.is_err());
+    simulator
+        .confirm("test_cancel_unavailable_1", "order-2", 1_000)
+        .await;
+    let fault = simulator.cancel("test_cancel_unavailable_1", None).await;
+    assert_refused(&fault, 400, "PROVIDER_ERROR");
+    simulator.stop().await;
+
+    let simulator = Simulator::start_with(late).await;
+    let again = simulator
+        .confirm_under("late", "test_late_1", "order-1", 1_000)
+        .await;
+    assert_refused(&again, 409, "IDEMPOTENT_REQUEST_PROCESSING");
+    let fault = simulator.cancel("test_cancel_unavailable_1", None).await;
+    assert_refused(&fault, 400, "PROVIDER_ERROR");
+    assert_status(
+        &simulator.cancel("test_cancel_unavailable_1", None).await,
+        "CANCELED",
+    );
+    simulator.until_captured("order-1").await;
+    let again = simulator
+        .confirm_under("late", "test_late_1", "order-1", 1_000)
+        .await;
+    assert_status(&again, "DONE");
+    assert_eq!(simulator.totals().await, (2_000, 1_000));
 }
 
 #[tokio::test]

@@ -27,6 +27,10 @@ pub(crate) fn config() -> Config {
         journal: None,
         slow: Duration::from_millis(200),
         lost: Duration::from_millis(200),
+        late: Duration::from_millis(200),
+        cancel_pace: Duration::ZERO,
+        webhook_url: None,
+        webhook_retry: Duration::from_millis(10),
     }
 }
 
@@ -112,6 +116,18 @@ impl Simulator {
     pub(crate) async fn cancel(&self, payment_key: &str, amount: Option<u64>) -> Answer {
         let path = format!("/v1/payments/{payment_key}/cancel");
         answer(self.post(&path, None, &cancellation(amount))).await
+    }
+
+    /// Waits for a late capture.
+    pub(crate) async fn until_captured(&self, order_id: &str) {
+        let captured = async {
+            while self.by_order(order_id).await.1["status"] != "DONE" {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), captured)
+            .await
+            .unwrap();
     }
 
     /// All that was captured and all that went back, in won.
