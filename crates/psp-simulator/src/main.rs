@@ -22,7 +22,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve the provider's API until SIGINT or SIGTERM.
-    Serve(Config),
+    Serve(Box<Config>),
     /// Ask the simulator that serves here whether it answers.
     Healthcheck {
         /// Where it listens.
@@ -40,7 +40,7 @@ async fn main() -> anyhow::Result<()> {
         .init();
 
     match Cli::parse().command {
-        Command::Serve(config) => serve(config).await,
+        Command::Serve(config) => serve(*config).await,
         Command::Healthcheck { addr } => Ok(healthcheck::ask(addr).await?),
     }
 }
