@@ -89,6 +89,7 @@ impl World {
             ("PAYMENT_RETRY_MIN_MS", "20"),
             ("PAYMENT_RETRY_MAX_MS", "200"),
             ("RESUME_EVERY_MS", "60000"),
+            ("REFUND_SCHEDULES_EVERY_MS", "60000"),
             ("DRAIN_SECONDS", "10"),
         ]);
         values.extend(environment(settings.iter().copied()));
@@ -121,6 +122,15 @@ impl World {
     /// Another process of the same service, whose sagas die with their futures.
     pub(crate) fn replica(&self) -> App {
         self.replica_with(Arc::new(TossProvider::new(&self.config.provider).unwrap()))
+    }
+
+    /// Another process that looks for the provider elsewhere.
+    pub(crate) fn replica_calling(&self, provider_url: &str) -> App {
+        let settings = environment([("PROVIDER_URL", provider_url)]);
+        let mut values = self.values.clone();
+        values.extend(settings);
+        let config = load_from(values, Config::read).unwrap();
+        self.replica_with(Arc::new(TossProvider::new(&config.provider).unwrap()))
     }
 
     pub(crate) fn replica_with(&self, provider: Arc<dyn PaymentProvider>) -> App {
@@ -239,10 +249,6 @@ async fn simulator(stop: CancellationToken) -> String {
         slow: Duration::from_millis(600),
         late: Duration::from_millis(600),
         lost: Duration::from_secs(60),
-        late: Duration::from_millis(400),
-        cancel_pace: Duration::from_secs(1),
-        webhook_url: None,
-        webhook_retry: Duration::from_secs(60),
         cancel_pace: Duration::ZERO,
         webhook_url: None,
         webhook_retry: Duration::from_secs(60),
