@@ -12,8 +12,9 @@ use wiremock::matchers::{method, path_regex};
 use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 
 use crate::booking::{Call, Fault};
-use crate::interruptions::{losing_requests, recorded};
+use crate::interruptions::recorded;
 use crate::ledger::assert_balanced;
+use crate::mishaps::losing_requests;
 use crate::world::{Hold, LEASE, World, card, status};
 
 const CONFIRM: &str = "/confirm$";

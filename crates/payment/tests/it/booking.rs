@@ -1,4 +1,5 @@
-//! Booking, played small and faithfully: the payment side of its machine with the fence, and faults on demand.
+//! Booking, played small and faithfully: the payment side of its machine with the fence, cancellation with a share that the
+//! test sets, and faults on demand.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -10,7 +11,7 @@ use service_kit::problem::Problem;
 use tonic::{Request, Response, Status};
 use vocabulary::{ProblemCode, ReservationId, UserId};
 
-use crate::interruptions::Interruption;
+use crate::mishaps::Interruption;
 use crate::world::Hold;
 
 /// The calls of the payment side.
@@ -22,6 +23,9 @@ pub(crate) enum Call {
     MarkUnknown,
     Confirm,
     Release,
+    Cancel,
+    Complete,
+    ToRefund,
 }
 
 /// What goes wrong with one call.
@@ -33,6 +37,17 @@ pub(crate) enum Fault {
     AnswerLost,
     /// The hold lapses just before.
     LapsedBefore,
+    /// The date is canceled just before.
+    DateCanceledBefore,
+}
+
+/// A reservation that was canceled after it was paid.
+#[derive(Debug, Clone)]
+struct Canceled {
+    refund_id: String,
+    percent: u32,
+    refund: i64,
+    is_complete: bool,
 }
 
 #[derive(Debug)]
@@ -48,6 +63,10 @@ struct Row {
     released: Option<String>,
     unknown: bool,
     time_left: bool,
+    /// What the refund policy gives back; 0 = nothing any more.
+    percent: u32,
+    date_canceled: bool,
+    canceled: Option<Canceled>,
 }
 
 #[derive(Debug, Default)]
@@ -72,7 +91,27 @@ impl Row {
                 self.attempt
             ),
             version: self.version,
+            cancellation: self.canceled.as_ref().map(|canceled| Cancellation {
+                refund_id: canceled.refund_id.clone(),
+                percent: canceled.percent,
+                refund: canceled.refund,
+                ..Cancellation::default()
+            }),
             ..Reservation::default()
+        }
+    }
+
+    fn shown_as_paid(&self) -> PaidReservation {
+        let shown = self.shown();
+        PaidReservation {
+            reservation_id: shown.reservation_id,
+            user_id: shown.user_id,
+            payment_id: self.payment_id.clone().unwrap_or_default(),
+            status: shown.status,
+            total: shown.total,
+            currency: shown.currency,
+            cancellation: shown.cancellation,
+            ..PaidReservation::default()
         }
     }
 
@@ -110,6 +149,9 @@ impl Row {
     fn begin(&mut self, payment_id: &str) -> Result<(), ProblemCode> {
         let own = self.payment_id.as_deref() == Some(payment_id);
         match self.status {
+            _ if self.was_paid_by(payment_id) => Ok(()),
+            ReservationStatus::Confirmed => Err(ProblemCode::AlreadyPaid),
+            _ if self.date_canceled => Err(ProblemCode::ScheduleCanceled),
             ReservationStatus::Pending if self.released.as_deref() == Some(payment_id) => {
                 Err(ProblemCode::PaymentFailed)
             }
@@ -119,21 +161,68 @@ impl Row {
                 self.payment_id = Some(payment_id.to_owned());
                 Ok(())
             }
-            ReservationStatus::Paying | ReservationStatus::Confirmed if own => Ok(()),
+            ReservationStatus::Paying if own => Ok(()),
             ReservationStatus::Paying => Err(ProblemCode::PaymentInProgress),
-            ReservationStatus::Confirmed => Err(ProblemCode::AlreadyPaid),
             _ => Err(ProblemCode::PaymentWindowClosed),
         }
     }
 
     fn confirm(&mut self, payment_id: &str, version: u64) -> Result<(), ProblemCode> {
-        if self.status == ReservationStatus::Confirmed && self.payment_id.as_deref() == Some(payment_id) {
+        if self.was_paid_by(payment_id) {
             return Ok(());
+        }
+        if self.date_canceled && self.status == ReservationStatus::Canceled {
+            return Err(ProblemCode::ScheduleCanceled);
         }
         self.fence(payment_id, version)?;
         self.unknown = false;
+        if self.date_canceled {
+            self.payment_id = None;
+            self.go(ReservationStatus::Canceled);
+            return Err(ProblemCode::ScheduleCanceled);
+        }
         self.go(ReservationStatus::Confirmed);
         Ok(())
+    }
+
+    fn was_paid_by(&self, payment_id: &str) -> bool {
+        let is_paid = self.status == ReservationStatus::Confirmed || self.canceled.is_some();
+        is_paid && self.payment_id.as_deref() == Some(payment_id)
+    }
+
+    fn cancel(&mut self, user_id: &str, refund_id: &str) -> Result<(), ProblemCode> {
+        if self.user_id.to_string() != user_id {
+            return Err(ProblemCode::NotFound);
+        }
+        if let Some(canceled) = &self.canceled {
+            let same = canceled.refund_id == refund_id;
+            return same.then_some(()).ok_or(ProblemCode::ReservationNotCancelable);
+        }
+        let percent = if self.date_canceled { 100 } else { self.percent };
+        match self.status {
+            ReservationStatus::Confirmed if percent == 0 => Err(ProblemCode::CancellationWindowClosed),
+            ReservationStatus::Confirmed => {
+                self.canceled = Some(Canceled {
+                    refund_id: refund_id.to_owned(),
+                    percent,
+                    refund: self.total * i64::from(percent) / 100,
+                    is_complete: false,
+                });
+                self.go(ReservationStatus::Canceled);
+                Ok(())
+            }
+            _ => Err(ProblemCode::ReservationNotCancelable),
+        }
+    }
+
+    fn complete(&mut self, refund_id: &str) -> Result<(), ProblemCode> {
+        match &mut self.canceled {
+            Some(canceled) if canceled.refund_id == refund_id => {
+                canceled.is_complete = true;
+                Ok(())
+            }
+            _ => Err(ProblemCode::ReservationNotCancelable),
+        }
     }
 
     fn release(&mut self, payment_id: &str, version: u64) -> Result<(), ProblemCode> {
@@ -173,6 +262,9 @@ impl ScriptedBooking {
             released: None,
             unknown: false,
             time_left: true,
+            percent: 100,
+            date_canceled: false,
+            canceled: None,
         };
         let hold = Hold {
             reservation_id: row.reservation_id,
@@ -193,6 +285,46 @@ impl ScriptedBooking {
     pub(crate) fn lapse(&self, hold: &Hold) {
         let mut rows = self.rows();
         rows.get_mut(&hold.reservation_id.to_string()).unwrap().lapse();
+    }
+
+    /// What goes back when this reservation's owner cancels it; 0 = the time for it is over.
+    pub(crate) fn gives_back(&self, hold: &Hold, percent: u32) {
+        let mut rows = self.rows();
+        rows.get_mut(&hold.reservation_id.to_string()).unwrap().percent = percent;
+    }
+
+    pub(crate) fn cancel_date(&self, hold: &Hold) {
+        let mut rows = self.rows();
+        rows.get_mut(&hold.reservation_id.to_string())
+            .unwrap()
+            .date_canceled = true;
+    }
+
+    /// For which refund a reservation was canceled, if it was.
+    pub(crate) fn refund_of(&self, hold: &Hold) -> Option<String> {
+        let rows = self.rows();
+        let canceled = rows[&hold.reservation_id.to_string()].canceled.as_ref();
+        canceled.map(|canceled| canceled.refund_id.clone())
+    }
+
+    /// Whether booking was told that all money is back.
+    pub(crate) fn is_refunded(&self, hold: &Hold) -> bool {
+        let rows = self.rows();
+        let canceled = rows[&hold.reservation_id.to_string()].canceled.as_ref();
+        canceled.is_some_and(|canceled| canceled.is_complete)
+    }
+
+    /// Up to `limit` reservations after `after` for which `is_one` holds, by their ids.
+    fn page(&self, after: &str, limit: u32, is_one: impl Fn(&Row) -> bool) -> Vec<PaidReservation> {
+        let rows = self.rows();
+        let mut found: Vec<_> = rows
+            .values()
+            .filter(|row| row.reservation_id.to_string().as_str() > after && is_one(row))
+            .map(Row::shown_as_paid)
+            .collect();
+        found.sort_by(|one, other| one.reservation_id.cmp(&other.reservation_id));
+        found.truncate(usize::try_from(limit).unwrap());
+        found
     }
 
     /// Lets the next call of this kind go wrong; said twice, the next two.
@@ -236,19 +368,20 @@ impl ScriptedBooking {
         }
     }
 
+    /// Counts a call. Answers what goes wrong with it.
+    fn meet(&self, call: Call) -> Option<Fault> {
+        self.calls.lock().unwrap().push(call);
+        let mut faults = self.faults.lock().unwrap();
+        faults.get_mut(&call).and_then(VecDeque::pop_front)
+    }
+
     fn do_once(
         &self,
         call: Call,
         reservation_id: &str,
         apply: &impl Fn(&mut Row) -> Result<(), ProblemCode>,
     ) -> Result<Reservation, Status> {
-        self.calls.lock().unwrap().push(call);
-        let fault = self
-            .faults
-            .lock()
-            .unwrap()
-            .get_mut(&call)
-            .and_then(VecDeque::pop_front);
+        let fault = self.meet(call);
         let mut rows = self.rows();
         let row = rows
             .get_mut(reservation_id)
@@ -256,6 +389,7 @@ impl ScriptedBooking {
         match fault {
             Some(Fault::Away) => return Err(Status::unavailable("scripted")),
             Some(Fault::LapsedBefore) => row.lapse(),
+            Some(Fault::DateCanceledBefore) => row.date_canceled = true,
             Some(Fault::AnswerLost) | None => {}
         }
         let done = apply(row).map_err(|code| Status::from(Problem::of(code)));
@@ -455,29 +589,59 @@ impl BookingService for Handle {
 
     async fn cancel_reservation(
         &self,
-        _: Request<CancelReservationRequest>,
+        request: Request<CancelReservationRequest>,
     ) -> Result<Response<CancelReservationResponse>, Status> {
-        Err(Status::unimplemented("not a payment's business"))
+        let request = request.into_inner();
+        let reservation = self
+            .0
+            .answer(Call::Cancel, &request.reservation_id, |row| {
+                row.cancel(&request.user_id, &request.refund_id)
+            })
+            .await?;
+        let rows = self.0.rows();
+        let row = &rows[&request.reservation_id];
+        Ok(Response::new(CancelReservationResponse {
+            reservation: Some(reservation),
+            payment_id: row.payment_id.clone().unwrap_or_default(),
+            schedule_canceled: row.date_canceled,
+        }))
     }
 
     async fn complete_refund(
         &self,
-        _: Request<CompleteRefundRequest>,
+        request: Request<CompleteRefundRequest>,
     ) -> Result<Response<CompleteRefundResponse>, Status> {
-        Err(Status::unimplemented("not a payment's business"))
+        let request = request.into_inner();
+        self.0
+            .answer(Call::Complete, &request.reservation_id, |row| {
+                row.complete(&request.refund_id)
+            })
+            .await?;
+        Ok(Response::new(CompleteRefundResponse {}))
     }
 
     async fn list_reservations_to_refund(
         &self,
-        _: Request<ListReservationsToRefundRequest>,
+        request: Request<ListReservationsToRefundRequest>,
     ) -> Result<Response<ListReservationsToRefundResponse>, Status> {
-        Err(Status::unimplemented("not a payment's business"))
+        let request = request.into_inner();
+        if let Some(Fault::Away) = self.0.meet(Call::ToRefund) {
+            return Err(Status::unavailable("scripted"));
+        }
+        let reservations = self.0.page(&request.after_reservation_id, request.limit, |row| {
+            row.date_canceled && row.status == ReservationStatus::Confirmed
+        });
+        Ok(Response::new(ListReservationsToRefundResponse { reservations }))
     }
 
     async fn list_paid_reservations(
         &self,
-        _: Request<ListPaidReservationsRequest>,
+        request: Request<ListPaidReservationsRequest>,
     ) -> Result<Response<ListPaidReservationsResponse>, Status> {
-        Err(Status::unimplemented("not a payment's business"))
+        let request = request.into_inner();
+        let reservations = self.0.page(&request.after_reservation_id, request.limit, |row| {
+            row.canceled.is_some() || row.status == ReservationStatus::Confirmed
+        });
+        Ok(Response::new(ListPaidReservationsResponse { reservations }))
     }
 }

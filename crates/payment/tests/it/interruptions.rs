@@ -3,149 +3,17 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use contracts::booking::ReservationStatus;
-use futures::future::BoxFuture;
-use payment::app::App;
 use payment::domain::{NewPayment, OrderId, Payment, PaymentKey, State, split};
-use payment::provider::{
-    Balance, Cancel, Cancellation, Charge, Closed, Confirmation, Found, Lookup, NoAnswer, PaymentProvider,
-    TossProvider, TransactionPage, Window,
-};
 use payment::store::Inserted;
-use tokio::sync::Notify;
 use vocabulary::{Amount, Currency, PaymentId};
 
 use crate::booking::{Call, Fault};
 use crate::ledger::assert_balanced;
+use crate::mishaps::{Interruption, Mishap, process};
 use crate::world::{Hold, World, card};
-
-/// What happens to the calls that a process makes, those to booking and to the provider counted together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mishap {
-    None,
-    /// The process dies before its n-th call.
-    DiesBefore(usize),
-    /// The process dies after its n-th call, before it has heard the answer.
-    DiesAfter(usize),
-    /// The n-th call does not arrive.
-    Fails(usize),
-    /// The n-th call's answer does not arrive.
-    AnswerLost(usize),
-    /// Every call arrives twice.
-    Twice,
-}
-
-/// Counts calls and lets the chosen one go wrong.
-#[derive(Debug)]
-pub(crate) struct Interruption {
-    mishap: Mishap,
-    calls: AtomicUsize,
-    died: Notify,
-}
-
-impl Interruption {
-    fn new(mishap: Mishap) -> Arc<Self> {
-        Arc::new(Self {
-            mishap,
-            calls: AtomicUsize::new(0),
-            died: Notify::new(),
-        })
-    }
-
-    /// One call: what it does, and what its caller sees when nothing comes back.
-    pub(crate) async fn call<T, F: Future<Output = T>>(&self, effect: impl Fn() -> F, nothing: T) -> T {
-        let n = self.calls.fetch_add(1, Ordering::SeqCst);
-        match self.mishap {
-            Mishap::DiesBefore(at) if at == n => self.die().await,
-            Mishap::DiesAfter(at) if at == n => {
-                effect().await;
-                self.die().await
-            }
-            Mishap::Fails(at) if at == n => nothing,
-            Mishap::AnswerLost(at) if at == n => {
-                effect().await;
-                nothing
-            }
-            Mishap::Twice => {
-                effect().await;
-                effect().await
-            }
-            _ => effect().await,
-        }
-    }
-
-    async fn die<T>(&self) -> T {
-        self.died.notify_one();
-        std::future::pending().await
-    }
-}
-
-/// The provider behind an interruption.
-struct Interrupted {
-    provider: TossProvider,
-    interruption: Arc<Interruption>,
-}
-
-impl PaymentProvider for Interrupted {
-    fn closed(&self) -> Option<Closed> {
-        None
-    }
-
-    fn confirm<'a>(&'a self, charge: &'a Charge) -> BoxFuture<'a, Confirmation> {
-        let nothing = Confirmation::Unknown { answered: false };
-        Box::pin(async move {
-            let effect = || self.provider.confirm(charge);
-            self.interruption.call(effect, nothing).await
-        })
-    }
-
-    fn find<'a>(&'a self, charge: &'a Charge, by: Lookup<'a>) -> BoxFuture<'a, Found> {
-        Box::pin(async move {
-            let effect = || self.provider.find(charge, by);
-            self.interruption.call(effect, Found::Unknown).await
-        })
-    }
-
-    fn cancel<'a>(&'a self, cancel: &'a Cancel) -> BoxFuture<'a, Cancellation> {
-        let nothing = Cancellation::Unknown { answered: false };
-        Box::pin(async move {
-            let effect = || self.provider.cancel(cancel);
-            self.interruption.call(effect, nothing).await
-        })
-    }
-
-    fn balance<'a>(&'a self, order_id: &'a OrderId) -> BoxFuture<'a, Balance> {
-        self.provider.balance(order_id)
-    }
-
-    fn transactions<'a>(
-        &'a self,
-        window: &'a Window,
-        after: Option<&'a str>,
-    ) -> BoxFuture<'a, Result<TransactionPage, NoAnswer>> {
-        self.provider.transactions(window, after)
-    }
-}
-
-fn process(world: &World, interruption: &Arc<Interruption>) -> App {
-    world.replica_with(Arc::new(Interrupted {
-        provider: TossProvider::new(&world.config.provider).unwrap(),
-        interruption: Arc::clone(interruption),
-    }))
-}
-
-/// A process that never hears the first answer of the provider.
-pub(crate) fn losing_answers(world: &World) -> App {
-    process(world, &Interruption::new(Mishap::AnswerLost(0)))
-}
-
-/// A process whose first request to the provider never arrives.
-pub(crate) fn losing_requests(world: &World) -> App {
-    process(world, &Interruption::new(Mishap::Fails(0)))
-}
 
 /// A payment that was recorded, and not a step further.
 pub(crate) async fn recorded(world: &World, hold: &Hold, points: i64, payment_key: &str) -> Payment {
@@ -252,7 +120,7 @@ async fn go(world: &World, way: &Way, mishap: Mishap) -> (usize, Option<String>)
             None
         }
         // Whatever it was about to do or to record is lost with it.
-        () = interruption.died.notified() => Some(
+        () = interruption.death() => Some(
             sqlx::query_scalar("SELECT state FROM payments WHERE payment_id = $1")
                 .bind(payment_id.as_uuid())
                 .fetch_one(world.database.pool())
@@ -269,7 +137,7 @@ async fn go(world: &World, way: &Way, mishap: Mishap) -> (usize, Option<String>)
     let held = way.lapses && ends == (State::Succeeded, ReservationStatus::Confirmed);
     assert!(ends == way.ends || held, "{}, {mishap:?}: {ends:?}", way.name);
     assert_balanced(world).await;
-    (interruption.calls.load(Ordering::SeqCst), died)
+    (interruption.calls(), died)
 }
 
 #[tokio::test]

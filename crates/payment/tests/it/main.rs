@@ -7,9 +7,11 @@
 
 mod attempts;
 mod booking;
+mod charging;
 mod idempotency;
 mod interruptions;
 mod ledger;
+mod mishaps;
 mod paying;
 mod provider;
 mod stopping;

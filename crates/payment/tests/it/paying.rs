@@ -81,6 +81,9 @@ async fn what_cannot_be_paid_like_this_names_its_field_and_changes_nothing() {
     for (asked, field) in [
         (request(&hold, 10_001, None), "points"),
         (request(&hold, -1, None), "points"),
+        // The rest would be less than the provider charges a card.
+        (request(&hold, 9_901, Some(&card("ok"))), "points"),
+        (request(&hold, 9_999, None), "points"),
         (request(&hold, 0, Some("")), "card.paymentKey"),
         (request(&hold, 0, Some(&"k".repeat(201))), "card.paymentKey"),
         (other_order("order-of-yesterday"), "card.orderId"),
@@ -93,7 +96,7 @@ async fn what_cannot_be_paid_like_this_names_its_field_and_changes_nothing() {
         assert_eq!(refusal.code, ProblemCode::InvalidField, "{refusal}");
         assert_eq!(refusal.fields[0].field, field, "{refusal}");
     }
-    let refusal = world.pay(&hold, 9_999, None).await.unwrap_err();
+    let refusal = world.pay(&hold, 9_900, None).await.unwrap_err();
     assert_eq!(refusal.code, ProblemCode::CardRequired);
     assert_eq!(world.booking.status(&hold), ReservationStatus::Pending);
     assert_eq!(world.booking.calls(Call::Begin), 0);
@@ -261,7 +264,7 @@ async fn a_caller_that_hangs_up_takes_no_payment_with_it() {
     })
     .await;
     eventually("the saga to end", async || {
-        (world.open_payments().await == 0).then_some(())
+        (world.open_sagas().await == 0).then_some(())
     })
     .await;
     assert_balanced(&world).await;

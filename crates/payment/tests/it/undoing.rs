@@ -11,17 +11,17 @@ use crate::world::{World, card, request, status};
 #[tokio::test]
 async fn a_wallet_that_is_short_leaves_the_hold_to_be_paid_otherwise() {
     let world = World::start().await;
-    let hold = world.hold_with(10_000, 9_999).await;
+    let hold = world.hold_with(10_000, 9_900).await;
     for (points, card) in [(10_000, None), (10_000, Some("test_ok_1"))] {
         let refusal = world.pay(&hold, points, card).await.unwrap_err();
         assert_eq!(refusal.code, ProblemCode::InsufficientPoints);
         assert_eq!(world.booking.status(&hold), ReservationStatus::Pending);
     }
-    assert_eq!(world.wallet(&hold).await, (9_999, 0));
+    assert_eq!(world.wallet(&hold).await, (9_900, 0));
     assert_eq!(world.provider_totals().await, (0, 0));
 
-    world.pay(&hold, 9_999, Some(&card("ok"))).await.unwrap();
-    assert_eq!(world.provider_totals().await, (1, 0));
+    world.pay(&hold, 9_900, Some(&card("ok"))).await.unwrap();
+    assert_eq!(world.provider_totals().await, (100, 0));
     assert_balanced(&world).await;
 }
 

@@ -120,7 +120,7 @@ async fn a_declined_answer_that_was_lost_is_found_out() {
     // Declined at the provider, and its answer never recorded here.
     let lost = card("declined");
     let payment = crate::interruptions::recorded(&world, &hold, 4_000, &lost).await;
-    let app = crate::interruptions::losing_answers(&world);
+    let app = crate::mishaps::losing_answers(&world);
     let driven = app.drive(payment, Duration::from_secs(5)).await.unwrap();
     assert_eq!(driven.saga.failure, Some(ProblemCode::PaymentFailed));
     assert_eq!(world.booking.status(&hold), ReservationStatus::Pending);

@@ -1,0 +1,151 @@
+//! What may happen to the calls that a process makes: it dies, they fail, their answers are lost, they arrive twice.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures::future::BoxFuture;
+use payment::app::App;
+use payment::domain::OrderId;
+use payment::provider::{
+    Balance, Cancel, Cancellation, Charge, Closed, Confirmation, Found, Lookup, NoAnswer, PaymentProvider,
+    TossProvider, TransactionPage, Window,
+};
+use tokio::sync::Notify;
+
+use crate::world::World;
+
+/// What happens to the calls that a process makes, those to booking and to the provider counted together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mishap {
+    None,
+    /// The process dies before its n-th call.
+    DiesBefore(usize),
+    /// The process dies after its n-th call, before it has heard the answer.
+    DiesAfter(usize),
+    /// The n-th call does not arrive.
+    Fails(usize),
+    /// The n-th call's answer does not arrive.
+    AnswerLost(usize),
+    /// Every call arrives twice.
+    Twice,
+}
+
+/// Counts calls and lets the chosen one go wrong.
+#[derive(Debug)]
+pub(crate) struct Interruption {
+    mishap: Mishap,
+    calls: AtomicUsize,
+    died: Notify,
+}
+
+impl Interruption {
+    pub(crate) fn new(mishap: Mishap) -> Arc<Self> {
+        Arc::new(Self {
+            mishap,
+            calls: AtomicUsize::new(0),
+            died: Notify::new(),
+        })
+    }
+
+    /// One call: what it does, and what its caller sees when nothing comes back.
+    pub(crate) async fn call<T, F: Future<Output = T>>(&self, effect: impl Fn() -> F, nothing: T) -> T {
+        let n = self.calls.fetch_add(1, Ordering::SeqCst);
+        match self.mishap {
+            Mishap::DiesBefore(at) if at == n => self.die().await,
+            Mishap::DiesAfter(at) if at == n => {
+                effect().await;
+                self.die().await
+            }
+            Mishap::Fails(at) if at == n => nothing,
+            Mishap::AnswerLost(at) if at == n => {
+                effect().await;
+                nothing
+            }
+            Mishap::Twice => {
+                effect().await;
+                effect().await
+            }
+            _ => effect().await,
+        }
+    }
+
+    /// Until the process has died.
+    pub(crate) async fn death(&self) {
+        self.died.notified().await;
+    }
+
+    /// How many calls there were.
+    pub(crate) fn calls(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
+    }
+
+    async fn die<T>(&self) -> T {
+        self.died.notify_one();
+        std::future::pending().await
+    }
+}
+
+/// The provider behind an interruption.
+struct Interrupted {
+    provider: TossProvider,
+    interruption: Arc<Interruption>,
+}
+
+impl PaymentProvider for Interrupted {
+    fn closed(&self) -> Option<Closed> {
+        None
+    }
+
+    fn confirm<'a>(&'a self, charge: &'a Charge) -> BoxFuture<'a, Confirmation> {
+        let nothing = Confirmation::Unknown { answered: false };
+        Box::pin(async move {
+            let effect = || self.provider.confirm(charge);
+            self.interruption.call(effect, nothing).await
+        })
+    }
+
+    fn find<'a>(&'a self, charge: &'a Charge, by: Lookup<'a>) -> BoxFuture<'a, Found> {
+        Box::pin(async move {
+            let effect = || self.provider.find(charge, by);
+            self.interruption.call(effect, Found::Unknown).await
+        })
+    }
+
+    fn cancel<'a>(&'a self, cancel: &'a Cancel) -> BoxFuture<'a, Cancellation> {
+        let nothing = Cancellation::Unknown { answered: false };
+        Box::pin(async move {
+            let effect = || self.provider.cancel(cancel);
+            self.interruption.call(effect, nothing).await
+        })
+    }
+
+    fn balance<'a>(&'a self, order_id: &'a OrderId) -> BoxFuture<'a, Balance> {
+        self.provider.balance(order_id)
+    }
+
+    fn transactions<'a>(
+        &'a self,
+        window: &'a Window,
+        after: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<TransactionPage, NoAnswer>> {
+        self.provider.transactions(window, after)
+    }
+}
+
+/// A process of the service whose calls to the provider meet the mishap.
+pub(crate) fn process(world: &World, interruption: &Arc<Interruption>) -> App {
+    world.replica_with(Arc::new(Interrupted {
+        provider: TossProvider::new(&world.config.provider).unwrap(),
+        interruption: Arc::clone(interruption),
+    }))
+}
+
+/// A process that never hears the first answer of the provider.
+pub(crate) fn losing_answers(world: &World) -> App {
+    process(world, &Interruption::new(Mishap::AnswerLost(0)))
+}
+
+/// A process whose first request to the provider never arrives.
+pub(crate) fn losing_requests(world: &World) -> App {
+    process(world, &Interruption::new(Mishap::Fails(0)))
+}
