@@ -79,11 +79,6 @@ impl Stage {
         Ok(self.servers()?.url(Kind::Postgres))
     }
 
-    /// A service's own database.
-    pub(crate) fn database(&self, service: &str) -> Result<Url> {
-        Ok(self.system()?.database_url(service)?)
-    }
-
     /// Every process of the stage, by name.
     pub(crate) fn processes(&self) -> Result<Vec<Watched>> {
         let (system, servers) = (self.system()?, self.servers()?);

@@ -6,8 +6,6 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::path::Path;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,15 +15,13 @@ use serde_json::{Value, json};
 
 use crate::bench::client::Connection;
 use crate::bench::load::{self, Job};
-use crate::bench::stage::Stage;
-use crate::cargo;
 use crate::report::Report;
 
 const ORGANISER: &str = "organiser@frontrow.test";
 const DEMO_PASSWORD: &str = "frontrow-demo-1";
 const PASSWORD: &str = "correct horse battery";
 const PRICE: i64 = 1_000;
-/// Enough for ten thousand holds each.
+/// Enough for ten thousand holds each; the most that can be bought at once.
 const POINTS: i64 = PRICE * 10_000;
 /// Preparing is no measurement: this many do it at once.
 const AT_ONCE: usize = 32;
@@ -45,7 +41,6 @@ pub(super) struct Crowd {
 
 #[derive(Debug)]
 struct Buyer {
-    user_id: String,
     bearer: String,
 }
 
@@ -60,21 +55,10 @@ pub(super) struct Hold {
 }
 
 impl Crowd {
-    pub(super) async fn gather(
-        stage: &Stage,
-        root: &Path,
-        bin_dir: &Path,
-        buyers: usize,
-        report: &Report,
-    ) -> Result<Crowd> {
-        let address = stage.address()?;
-        report.step(&format!("{buyers} buyers sign up and log in"));
+    pub(super) async fn gather(address: SocketAddr, buyers: usize, report: &Report) -> Result<Crowd> {
+        report.step(&format!("{buyers} buyers sign up, log in and buy points"));
         let jobs = (0..buyers).map(SignUp).collect();
         let buyers = load::all(address, SIGNING_UP_AT_ONCE, jobs).await?;
-        report.step("they are given points");
-        for buyer in &buyers {
-            grant(stage, root, bin_dir, &buyer.user_id).await?;
-        }
         let mut connection = Connection::to(address);
         let organiser = log_in(&mut connection, ORGANISER, DEMO_PASSWORD).await?;
         let venue = json!({ "name": "Harbour Hall", "plan": plan(buyers.len()) });
@@ -147,7 +131,7 @@ impl Crowd {
     }
 }
 
-/// An account, and a session of it.
+/// An account, a session of it, and points.
 struct SignUp(usize);
 
 impl Job for SignUp {
@@ -159,11 +143,15 @@ impl Job for SignUp {
         let answer = connection
             .post("/v1/auth/signup", &[], account.to_string())
             .await?;
-        let user: User = answer.read(&[201]).context("sign up")?;
-        Ok(Arc::new(Buyer {
-            user_id: user.user_id,
-            bearer: log_in(connection, &email, PASSWORD).await?,
-        }))
+        answer.read::<Value>(&[201]).context("sign up")?;
+        let bearer = log_in(connection, &email, PASSWORD).await?;
+        let card = json!({ "paymentKey": format!("test_ok_points_{}", self.0) });
+        let charge = json!({ "amount": POINTS, "card": card }).to_string();
+        let answer = connection
+            .post("/v1/wallet/charges", &[("Authorization", &bearer)], charge)
+            .await?;
+        answer.read::<Value>(&[201]).context("buy points")?;
+        Ok(Arc::new(Buyer { bearer }))
     }
 }
 
@@ -205,12 +193,6 @@ impl Job for Take {
             .await?;
         answer.read(&[201]).context("hold")
     }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct User {
-    user_id: String,
 }
 
 #[derive(Deserialize)]
@@ -265,19 +247,6 @@ async fn create(
         .as_str()
         .with_context(|| format!("{path} answers no {id}"))?;
     Ok(id.to_owned())
-}
-
-/// By the operators' command.
-async fn grant(stage: &Stage, root: &Path, bin_dir: &Path, user_id: &str) -> Result<()> {
-    let mut command = cargo::program(root, bin_dir.join("payment"));
-    command
-        .args(["grant", "--operation"])
-        .arg(format!("bench:{user_id}"))
-        .arg(format!("--user-id={user_id}"))
-        .arg(format!("--points={POINTS}"))
-        .env("DATABASE_URL", stage.database("payment")?.as_str())
-        .stdout(Stdio::null());
-    cargo::succeed(command).await
 }
 
 /// One row of seats, as an editor exports it.

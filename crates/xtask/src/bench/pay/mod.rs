@@ -70,7 +70,7 @@ pub(crate) async fn run(
     // Before the long part.
     pgbench::program()?;
     report.heading("a system of its own");
-    stage.start(root, bin_dir.clone(), &ENVIRONMENT, report).await?;
+    stage.start(root, bin_dir, &ENVIRONMENT, report).await?;
     let postgres = Postgres::connect(&stage.postgres()?).await?;
     let facts = Facts::gather(root, &postgres).await?;
     ensure!(
@@ -79,7 +79,7 @@ pub(crate) async fn run(
     );
 
     report.heading("buyers");
-    let crowd = Crowd::gather(stage, root, &bin_dir, BUYERS, report).await?;
+    let crowd = Crowd::gather(stage.address()?, BUYERS, report).await?;
     let mut bench = Bench {
         options,
         processes: stage.processes()?,
