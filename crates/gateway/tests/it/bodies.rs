@@ -66,6 +66,25 @@ async fn a_wrong_field_is_named_with_its_rule(#[case] body: Value, #[case] error
     "waitingRoom.opensAt",
     "must be a time as in RFC 3339, like 2027-01-31T19:30:00+09:00"
 )]
+#[case("/v1/admin/concerts", concert(json!({ "refundPolicy": {} })), "refundPolicy", "must be an array")]
+#[case("/v1/admin/concerts", concert(json!({ "refundPolicy": [[24, 50]] })), "refundPolicy[0]", "must be an object")]
+#[case(
+    "/v1/admin/concerts",
+    concert(json!({ "refundPolicy": [{ "hoursBeforeStart": 24, "percent": 50 }, { "hoursBeforeStart": 0 }] })),
+    "refundPolicy[1].percent",
+    "is required"
+)]
+#[case(
+    "/v1/admin/concerts",
+    concert(json!({ "refundPolicy": [{ "hoursBeforeStart": -1, "percent": 50 }] })),
+    "refundPolicy[0].hoursBeforeStart",
+    "must be a whole number from 0 to 4294967295"
+)]
+#[case("/v1/wallet/charges", json!({ "card": { "paymentKey": "k" } }), "amount", "is required")]
+#[case("/v1/wallet/charges", json!({ "amount": 1_000 }), "card", "is required")]
+#[case("/v1/wallet/charges", json!({ "amount": "1000", "card": { "paymentKey": "k" } }), "amount", "must be a whole number")]
+#[case("/v1/wallet/charges", json!({ "amount": 1_000, "card": ["k"] }), "card", "must be an object")]
+#[case("/v1/wallet/charges", json!({ "amount": 1_000, "card": { "paymentKey": "k", "orderId": "" } }), "card.orderId", "must not be empty")]
 #[tokio::test]
 async fn a_wrong_field_is_named_wherever_it_stands(
     #[case] path: &str,

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 
 mod bodies;
+mod cancellations;
+mod charges;
 mod clients;
 mod document;
 mod gateway;
@@ -13,3 +15,4 @@ mod routes;
 mod seats;
 mod tokens;
 mod upstreams;
+mod webhooks;

@@ -34,12 +34,12 @@ async fn every_code_has_its_status() {
         (405, "method-not-allowed"),
         (
             409,
-            "email-taken seat-unavailable reservation-not-releasable payment-in-progress already-paid \
-             idempotency-key-in-progress",
+            "email-taken seat-unavailable reservation-not-releasable reservation-not-cancelable order-used \
+             payment-in-progress already-paid idempotency-key-in-progress draw-pending",
         ),
         (
             410,
-            "queue-token-expired page-left sale-closed payment-window-closed",
+            "queue-token-expired page-left sale-closed payment-window-closed cancellation-window-closed schedule-canceled",
         ),
         (413, "body-too-large"),
         (415, "unsupported-media-type"),
