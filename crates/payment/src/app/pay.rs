@@ -129,9 +129,19 @@ impl App {
         match reservation.status {
             ReservationStatus::Pending | ReservationStatus::Paying => {}
             ReservationStatus::Confirmed => return Err(PayError::AlreadyPaid),
-            ReservationStatus::Expired | ReservationStatus::Canceled => return Err(PayError::WindowClosed),
+            ReservationStatus::Expired | ReservationStatus::Canceled => {
+                return Err(self.why_over(request.reservation_id).await);
+            }
         }
         self.begin(request, reservation).await
+    }
+
+    /// Why a hold that is over cannot be paid any more: booking refuses to begin with the reason.
+    async fn why_over(&self, reservation_id: ReservationId) -> PayError {
+        match self.booking.begin(reservation_id, PaymentId::new()).await {
+            Ok(_) => PayError::WindowClosed,
+            Err(error) => error.into(),
+        }
     }
 
     async fn begin(&self, request: PayRequest, reservation: Reservation) -> Result<Paid, PayError> {

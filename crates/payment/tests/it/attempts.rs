@@ -62,6 +62,7 @@ fn payment(world: &World, hold: &Hold, status: &str, amount: i64) -> ResponseTem
         "orderId": world.booking.order_id(hold),
         "status": status,
         "totalAmount": amount,
+        "balanceAmount": if status == "CANCELED" { 0 } else { amount },
     }))
 }
 
@@ -113,6 +114,7 @@ async fn a_refund_is_repeated_until_the_provider_gives_the_money_back() {
         back,
     ];
     told(&server, CANCEL, cancels).await;
+    told_when_asked(&server, payment(&world, &hold, "DONE", 6_000)).await;
     world.booking.fault(Call::Confirm, Fault::LapsedBefore);
 
     let refused = world.pay(&hold, 4_000, Some(KEY)).await.unwrap_err();

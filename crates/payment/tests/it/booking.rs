@@ -300,13 +300,6 @@ impl ScriptedBooking {
             .date_canceled = true;
     }
 
-    /// For which refund a reservation was canceled, if it was.
-    pub(crate) fn refund_of(&self, hold: &Hold) -> Option<String> {
-        let rows = self.rows();
-        let canceled = rows[&hold.reservation_id.to_string()].canceled.as_ref();
-        canceled.map(|canceled| canceled.refund_id.clone())
-    }
-
     /// Whether booking was told that all money is back.
     pub(crate) fn is_refunded(&self, hold: &Hold) -> bool {
         let rows = self.rows();

@@ -14,6 +14,8 @@ mod ledger;
 mod mishaps;
 mod paying;
 mod provider;
+mod refund_interruptions;
+mod refunding;
 mod stopping;
 mod undoing;
 mod unknown;

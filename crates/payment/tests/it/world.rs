@@ -124,15 +124,6 @@ impl World {
         self.replica_with(Arc::new(TossProvider::new(&self.config.provider).unwrap()))
     }
 
-    /// Another process that looks for the provider elsewhere.
-    pub(crate) fn replica_calling(&self, provider_url: &str) -> App {
-        let settings = environment([("PROVIDER_URL", provider_url)]);
-        let mut values = self.values.clone();
-        values.extend(settings);
-        let config = load_from(values, Config::read).unwrap();
-        self.replica_with(Arc::new(TossProvider::new(&config.provider).unwrap()))
-    }
-
     pub(crate) fn replica_with(&self, provider: Arc<dyn PaymentProvider>) -> App {
         App::new(
             self.store(),
@@ -233,6 +224,15 @@ impl World {
             books["capturedAmount"].as_i64().unwrap(),
             books["canceledAmount"].as_i64().unwrap(),
         )
+    }
+
+    /// What somebody gives back at the provider without telling us.
+    pub(crate) async fn give_back_by_hand(&self, payment_key: &str, amount: i64) {
+        let url = format!("{}/v1/payments/{payment_key}/cancel", self.provider_url);
+        let body = serde_json::json!({"cancelReason": "by hand", "cancelAmount": amount});
+        let request = reqwest::Client::new().post(url).basic_auth(SECRET_KEY, Some(""));
+        let answer = request.json(&body).send().await.unwrap();
+        assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
     }
 
     pub(crate) async fn provider_books(&self) -> Value {
