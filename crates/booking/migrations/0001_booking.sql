@@ -1,11 +1,12 @@
 -- Seats of a date, who holds them, and what others must still be told. Deadlines are compared with frontrow_now().
 --
--- Lock order of every transaction that writes: idempotency key, the sale of the schedule (shared), reservation (and its visit), user_schedule_seats in the
--- order (user_id, schedule_id), reservation_seats in the order (schedule_id, seat_id), outboxes. A transaction that waits
+-- Lock order of every transaction that writes: idempotency key, the sale of the schedule (shared; alone to close or
+-- cancel it), reservation (and its visit), user_schedule_seats in the order (user_id, schedule_id), reservation_seats in the order (schedule_id, seat_id), outboxes. A transaction that waits
 -- for a seat already has its user's count, so no two can wait for each other.
 
 -- ---------------------------------------------------------------------------------------------------------------------
--- What is on sale: written once by OpenSchedule, and never changed but for the end of the sale.
+-- What is on sale: written once by OpenSchedule, and never changed but for the end of the sale and the date's
+-- cancellation.
 
 CREATE TABLE schedules (
     schedule_id  uuid        PRIMARY KEY,
@@ -25,8 +26,15 @@ CREATE TABLE schedules (
     -- When the sale ended; null while it goes on.
     closed_at    timestamptz
         -- A sale ends after it has begun.
-        CONSTRAINT schedules_close_after_they_opened CHECK (closed_at >= opened_at)
+        CONSTRAINT schedules_close_after_they_opened CHECK (closed_at >= opened_at),
+    -- When the date was canceled, for good; null while it stands.
+    canceled_at  timestamptz,
+    -- Nothing of a canceled date is on sale.
+    CONSTRAINT schedules_canceled_are_closed CHECK (canceled_at IS NULL OR closed_at IS NOT NULL)
 );
+
+-- Dates whose holds are to be given up and whose payments are to be refunded.
+CREATE INDEX schedules_canceled ON schedules (canceled_at) WHERE canceled_at IS NOT NULL;
 
 -- The refund policy of a date: whoever cancels at least this long before the beginning gets this share back.
 CREATE TABLE refund_tiers (
@@ -42,8 +50,20 @@ CREATE TABLE refund_tiers (
     CONSTRAINT refund_tiers_pkey PRIMARY KEY (schedule_id, hours_before_start)
 );
 
--- The advisory lock of a schedule's sale: holds share it until they are committed, closing has it alone. It is a lock
--- and no row lock, so that the holds of an on-sale write nothing to meet there.
+-- What the refund policy of a date gives back to whoever cancels now: the share of the longest time that is still met;
+-- null when none is.
+CREATE FUNCTION refund_share(of_schedule uuid) RETURNS integer
+    LANGUAGE sql STABLE
+    AS $$
+        SELECT percent FROM schedules JOIN refund_tiers USING (schedule_id)
+        WHERE schedule_id = of_schedule
+              AND frontrow_now() <= starts_at - make_interval(hours => hours_before_start)
+        ORDER BY hours_before_start DESC LIMIT 1
+    $$;
+
+-- The advisory lock of a schedule's sale: holds, payments and cancellations share it until they are committed, closing
+-- the sale or canceling the date has it alone. It is a lock and no row lock, so that the holds of an on-sale write nothing
+-- to meet there.
 CREATE FUNCTION sale_lock(of_schedule uuid) RETURNS bigint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     AS $$ SELECT hashtextextended('sale of ' || of_schedule, 0) $$;
@@ -54,6 +74,15 @@ BEGIN
     PERFORM pg_advisory_xact_lock_shared(sale_lock(of_schedule));
     -- A statement of its own, which sees what was committed while the lock was waited for.
     RETURN EXISTS (SELECT FROM schedules WHERE schedule_id = of_schedule AND closed_at IS NULL);
+END
+$$;
+
+-- Whether the date was canceled; from a no to the end of the transaction nobody can cancel it.
+CREATE FUNCTION date_is_canceled(of_schedule uuid) RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock_shared(sale_lock(of_schedule));
+    -- A statement of its own, which sees what was committed while the lock was waited for.
+    RETURN EXISTS (SELECT FROM schedules WHERE schedule_id = of_schedule AND canceled_at IS NOT NULL);
 END
 $$;
 
@@ -119,18 +148,39 @@ CREATE TABLE reservations (
     attempt             integer     NOT NULL DEFAULT 1
         -- The first card attempt is number 1.
         CONSTRAINT reservations_attempt_is_positive CHECK (attempt >= 1),
+    -- How a paid reservation was canceled: for which refund, when, the share of the total that goes back, whether the
+    -- whole date was canceled, and when all of it was back where it came from.
+    refund_id           uuid,
+    canceled_at         timestamptz,
+    refund_percent      integer
+        -- A cancellation gives something back, and never more than all.
+        CONSTRAINT reservations_refund_percent_within_bounds CHECK (refund_percent BETWEEN 1 AND 100),
+    with_schedule       boolean     NOT NULL DEFAULT false,
+    refunded_at         timestamptz,
+    -- What goes back, in the currency's smallest unit.
+    refund              bigint      GENERATED ALWAYS AS (total * refund_percent / 100) STORED,
 
     -- What is to be paid within no time could never be paid.
     CONSTRAINT reservations_end_after_their_making CHECK (expires_at > created_at),
-    -- A payment belongs to a reservation while it runs and after it succeeded; a canceled one may have been paid.
+    -- A payment belongs to a reservation while it runs and after it succeeded; a canceled one that was paid has a refund.
     CONSTRAINT reservations_payment_when_paying_or_paid CHECK (
         CASE state
             WHEN 'PENDING'  THEN payment_id IS NULL
             WHEN 'EXPIRED'  THEN payment_id IS NULL
-            WHEN 'CANCELED' THEN true
+            WHEN 'CANCELED' THEN (payment_id IS NOT NULL) = (refund_id IS NOT NULL)
             ELSE payment_id IS NOT NULL
         END
     ),
+    -- Only what was paid and then canceled has a refund.
+    CONSTRAINT reservations_refund_when_canceled CHECK (refund_id IS NULL OR state = 'CANCELED'),
+    -- A cancellation is told whole: its refund, its time and its share.
+    CONSTRAINT reservations_cancellation_is_whole CHECK (
+        (refund_id IS NULL) = (canceled_at IS NULL) AND (refund_id IS NULL) = (refund_percent IS NULL)
+    ),
+    -- A canceled date gives everything back.
+    CONSTRAINT reservations_with_schedule_in_full CHECK (NOT with_schedule OR refund_percent IS NOT DISTINCT FROM 100),
+    -- Only the money of a refund comes back.
+    CONSTRAINT reservations_refunded_when_a_refund CHECK (refunded_at IS NULL OR refund_id IS NOT NULL),
     -- The time a payment began is kept exactly while it runs: grace is counted from it.
     CONSTRAINT reservations_paying_since_while_paying CHECK ((paying_since IS NOT NULL) = (state = 'PAYING')),
     -- Only a payment that runs can have an unknown outcome.
@@ -151,6 +201,12 @@ CREATE TABLE reservations (
 CREATE INDEX reservations_by_lapse ON reservations (lapses_at) WHERE lapses_at IS NOT NULL;
 -- A user's reservations, newest first: the ids are ordered by time.
 CREATE INDEX reservations_by_user ON reservations (user_id, reservation_id DESC);
+-- What a canceled date still has to give up and to refund, and what it has refunded.
+CREATE INDEX reservations_by_schedule ON reservations (schedule_id, state, reservation_id) WHERE state <> 'EXPIRED';
+-- What is or was paid, in the order of its making.
+CREATE INDEX reservations_paid ON reservations (reservation_id) WHERE state = 'CONFIRMED' OR refund_id IS NOT NULL;
+-- A refund is of one reservation.
+CREATE UNIQUE INDEX reservations_one_per_refund ON reservations (refund_id) WHERE refund_id IS NOT NULL;
 
 -- Rows are never deleted, and every committed change of a seat adds exactly 1 to one row's version: the version of a
 -- schedule is the sum of the versions of its rows, a function of committed state alone that strictly grows.

@@ -38,7 +38,7 @@ pub struct Config {
     pub payment_token_keys: Keyring,
     /// How long things may take.
     pub times: Times,
-    /// How often the sweep looks for what is due.
+    /// How often the sweep looks for what is due, and the holds of canceled dates are given up.
     pub sweep_every: Duration,
     /// How long a stop waits for what runs.
     pub drain: Duration,
@@ -87,7 +87,7 @@ impl Config {
                 "SWEEP_SECONDS",
                 2,
                 1..=60,
-                "How often unpaid holds are looked for, whatever RabbitMQ brings to mind.",
+                "How often unpaid holds, and those of canceled dates, are looked for, whatever RabbitMQ brings to mind.",
             ),
             drain: env.seconds(
                 "DRAIN_SECONDS",

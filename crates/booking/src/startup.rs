@@ -56,6 +56,10 @@ impl Application {
             "sweep",
             rounds::sweep(Arc::clone(&booking), config.sweep_every, host.stop()),
         );
+        host.spawn(
+            "holds of canceled dates",
+            rounds::give_up_holds(Arc::clone(&booking), config.sweep_every, host.stop()),
+        );
         let routes = Routes::new(booking_server(BookingGrpc::new(Arc::clone(&booking))));
         let grpc_addr = host.serve_grpc(config.grpc, routes, DESCRIPTORS).await?;
         Ok(Self {

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use vocabulary::{Amount, ReservationId, ScheduleId, SeatId, UserId};
 
 use super::{AppError, Booking, OwnReservation};
-use crate::domain::{Lifecycle, Reservation, ReservedSeat, Schedule, ScheduledSeat, SeatSelection};
+use crate::domain::{Lifecycle, Refused, Reservation, ReservedSeat, Schedule, ScheduledSeat, SeatSelection};
 use crate::grpc::queue::Visit;
 use crate::messaging::trace;
 use crate::store::{HoldOutcome, LockOutcome, LockOwner, NewHold, Notice, VisitNotice};
@@ -208,6 +208,7 @@ impl Booking {
             HoldOutcome::Answered(id) => Ok(Made::Before(id)),
             HoldOutcome::KeyReused => Err(AppError::IdempotencyKeyReused),
             HoldOutcome::SaleClosed => Err(AppError::SaleClosed),
+            HoldOutcome::ScheduleCanceled => Err(Refused::ScheduleCanceled.into()),
             HoldOutcome::VisitUsed => Err(AppError::PageLeft),
             HoldOutcome::CapExceeded => Err(AppError::SeatCapExceeded),
             HoldOutcome::Taken(seats) => Err(AppError::SeatUnavailable(seats)),
@@ -244,6 +245,7 @@ fn outcome_word(made: &Result<Made, AppError>) -> &'static str {
         Err(AppError::SeatUnavailable(_)) => "seat_unavailable",
         Err(AppError::SeatCapExceeded) => "seat_cap_exceeded",
         Err(AppError::SaleClosed) => "sale_closed",
+        Err(AppError::Refused(Refused::ScheduleCanceled)) => "schedule_canceled",
         Err(AppError::PageLeft) => "page_left",
         Err(AppError::IdempotencyKeyReused) => "key_reused",
         Err(AppError::Queue(_)) => "visit_refused",

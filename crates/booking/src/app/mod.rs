@@ -1,15 +1,19 @@
 //! What booking does, one file per use case. There is no SQL and no transport here.
 
 mod begin_payment;
+mod cancel_reservation;
+mod cancel_schedule;
 mod close_schedule;
 mod confirm;
 mod count_seats;
 mod expire_due;
 mod get_reservations;
+mod give_up_holds;
 mod hold_seats;
 mod mark_payment_unknown;
 mod notices;
 mod open_schedule;
+mod paid_reservations;
 mod payable;
 mod release;
 mod release_payment;
@@ -26,11 +30,13 @@ use tokio::sync::Notify;
 use vocabulary::{ReservationId, SeatId};
 
 use crate::domain::{
-    Event, Lifecycle, OpeningError, PaymentTokens, Refused, Reservation, SelectionError, Step,
+    Event, Lifecycle, Moment, OpeningError, PaymentTokens, Refused, Reservation, SelectionError, Step,
 };
 use crate::grpc::queue::Queue;
 use crate::store::{Loaded, SeatLocks, Store, StoreError};
 
+pub use crate::store::{PaidReservation, ScheduleCancellation};
+pub use cancel_reservation::CanceledReservation;
 pub use count_seats::{GradeCounts, ScheduleCounts};
 pub use expire_due::ExpiredBatch;
 pub use get_reservations::Page;
@@ -168,12 +174,26 @@ impl Booking {
     where
         F: Future<Output = Result<Option<(Lifecycle, T)>, StoreError>>,
     {
+        let carry_out = |before, _| carry_out(before);
+        self.apply_at(id, |_| event, carry_out).await
+    }
+
+    /// As [`Self::apply`], for an event that depends on the moment; the store's step learns what the domain made of it.
+    async fn apply_at<T, F>(
+        &self,
+        id: ReservationId,
+        event: impl Fn(Moment) -> Event,
+        carry_out: impl Fn(Reservation, Lifecycle) -> F,
+    ) -> Result<(Reservation, Option<T>), AppError>
+    where
+        F: Future<Output = Result<Option<(Lifecycle, T)>, StoreError>>,
+    {
         for _ in 0..LOOKS {
-            let Loaded { mut reservation, now } = self.load(id).await?;
-            match reservation.lifecycle.apply(event, now)? {
+            let Loaded { mut reservation, at } = self.load(id).await?;
+            match reservation.lifecycle.apply(event(at), at)? {
                 Step::Unchanged => return Ok((reservation, None)),
-                Step::Moved(_) => {
-                    if let Some((after, gained)) = carry_out(reservation.clone()).await? {
+                Step::Moved(wanted) => {
+                    if let Some((after, gained)) = carry_out(reservation.clone(), wanted).await? {
                         reservation.lifecycle = after;
                         return Ok((reservation, Some(gained)));
                     }

@@ -31,7 +31,7 @@ impl Booking {
 
     /// What is left to do once seats are back on sale: their locks go, and queue hears.
     pub(super) async fn settle(&self, freed: &[Freed]) {
-        let notices: Vec<VisitNotice> = freed.iter().map(|freed| freed.notice).collect();
+        let notices: Vec<VisitNotice> = freed.iter().filter_map(|freed| freed.notice).collect();
         let unlocks: Vec<_> = freed
             .iter()
             .map(|freed| {

@@ -6,7 +6,7 @@ use super::{AppError, Booking};
 use crate::domain::{Event, Reservation};
 
 impl Booking {
-    /// `PAYING -> PENDING` while time is left, else `EXPIRED`. The answer names the order of the next card attempt. The
+    /// `PAYING -> PENDING` while time is left, else `EXPIRED`, or `CANCELED` with its date. The answer names the order of the next card attempt. The
     /// same payment ending again changes nothing.
     ///
     /// # Errors

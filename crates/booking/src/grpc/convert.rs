@@ -5,10 +5,12 @@ use contracts::{amount, parse_id, timestamp};
 use secrecy::{ExposeSecret as _, SecretString};
 use service_kit::problem::Problem;
 use time::OffsetDateTime;
-use vocabulary::{Currency, Grade, QueueNumber, SeatId, SeatIndex, SeatStatus};
+use vocabulary::{Amount, Currency, Grade, QueueNumber, SeatId, SeatIndex, SeatStatus};
 
-use crate::app::{Credential, HoldRequest, OwnReservation, ScheduleCounts, SeatMap};
-use crate::domain::{RefundPolicy, RefundTerms, Reservation, ScheduleOpening, ScheduledSeat};
+use crate::app::{
+    Credential, HoldRequest, OwnReservation, PaidReservation, ScheduleCancellation, ScheduleCounts, SeatMap,
+};
+use crate::domain::{Cancellation, RefundPolicy, RefundTerms, Reservation, ScheduleOpening, ScheduledSeat};
 
 /// The longest key that a caller may name a request by, in characters.
 const MAX_IDEMPOTENCY_KEY_CHARS: usize = 255;
@@ -38,7 +40,47 @@ pub(super) fn reservation(reservation: &Reservation) -> proto::Reservation {
         payment_token: String::new(),
         order_id: reservation.order_id().to_string(),
         version: reservation.lifecycle.version,
-        cancellation: None,
+        cancellation: reservation
+            .cancellation()
+            .map(|canceled| cancellation(&canceled, reservation.total)),
+    }
+}
+
+fn cancellation(canceled: &Cancellation, total: Amount) -> proto::Cancellation {
+    proto::Cancellation {
+        refund_id: canceled.refund_id.to_string(),
+        canceled_at: Some(timestamp(canceled.canceled_at)),
+        percent: canceled.percent.get().into(),
+        refund: canceled.percent.of(total).get(),
+        refunded_at: canceled.refunded_at.map(timestamp),
+    }
+}
+
+pub(super) fn paid_reservation(paid: &PaidReservation) -> proto::PaidReservation {
+    let canceled = paid.cancellation.as_ref();
+    proto::PaidReservation {
+        reservation_id: paid.id.to_string(),
+        user_id: paid.user_id.to_string(),
+        schedule_id: paid.schedule_id.to_string(),
+        payment_id: paid.payment.to_string(),
+        status: contracts::reservation_status(paid.status).into(),
+        total: paid.total.get(),
+        currency: paid.currency.to_string(),
+        cancellation: canceled.map(|canceled| cancellation(canceled, paid.total)),
+    }
+}
+
+pub(super) fn schedule_cancellation(
+    cancellation: &ScheduleCancellation,
+) -> proto::GetScheduleCancellationResponse {
+    proto::GetScheduleCancellationResponse {
+        canceled_at: Some(timestamp(cancellation.canceled_at)),
+        unpaid_left: cancellation.unpaid_left,
+        reservations: cancellation.reservations,
+        refunded: cancellation.refunded,
+        amount: cancellation.amount,
+        amount_refunded: cancellation.amount_refunded,
+        currency: cancellation.currency.to_string(),
     }
 }
 

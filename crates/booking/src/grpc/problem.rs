@@ -101,7 +101,10 @@ fn of_refused(refused: Refused) -> Problem {
         // A payment that shows an old fence was released or outrun: its window is closed, whatever became of the seats.
         Refused::WindowClosed | Refused::StaleVersion => ProblemCode::PaymentWindowClosed,
         Refused::PaymentEnded => ProblemCode::PaymentFailed,
-        Refused::NotReleasable | Refused::NotPaid | Refused::NotDue => ProblemCode::ReservationNotReleasable,
+        Refused::NotReleasable | Refused::NotDue => ProblemCode::ReservationNotReleasable,
+        Refused::ScheduleCanceled => ProblemCode::ScheduleCanceled,
+        Refused::NotCancelable => ProblemCode::ReservationNotCancelable,
+        Refused::CancellationWindowClosed => ProblemCode::CancellationWindowClosed,
     };
     Problem::new(code, refused.to_string())
 }

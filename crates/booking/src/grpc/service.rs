@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use contracts::booking as proto;
 use contracts::booking::booking_service_server::BookingService;
-use contracts::{parse_id, timestamp};
+use contracts::{optional_id, parse_id, timestamp};
 use service_kit::problem::Problem;
 use tonic::{Request, Response, Status};
 use vocabulary::ScheduleId;
@@ -15,6 +15,8 @@ use crate::domain::ScheduleOpening;
 
 const DEFAULT_PAGE: u32 = 20;
 const MAX_PAGE: u32 = 100;
+const DEFAULT_REFUND_PAGE: u32 = 100;
+const MAX_PAID_PAGE: u32 = 1_000;
 const DEFAULT_EXPIRE_BATCH: u32 = 200;
 const MAX_EXPIRE_BATCH: u32 = 1_000;
 const MAX_COUNTED_SCHEDULES: usize = 100;
@@ -230,44 +232,75 @@ impl BookingService for BookingGrpc {
 
     async fn cancel_schedule(
         &self,
-        _: Request<proto::CancelScheduleRequest>,
+        request: Request<proto::CancelScheduleRequest>,
     ) -> Result<Response<proto::CancelScheduleResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
+        let schedule_id = parse_id("scheduleId", &request.into_inner().schedule_id)?;
+        let canceled_at = self.booking.cancel_schedule(schedule_id).await?;
+        Ok(Response::new(proto::CancelScheduleResponse {
+            canceled_at: Some(timestamp(canceled_at)),
+        }))
     }
 
     async fn get_schedule_cancellation(
         &self,
-        _: Request<proto::GetScheduleCancellationRequest>,
+        request: Request<proto::GetScheduleCancellationRequest>,
     ) -> Result<Response<proto::GetScheduleCancellationResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
+        let schedule_id = parse_id("scheduleId", &request.into_inner().schedule_id)?;
+        let cancellation = self.booking.schedule_cancellation(schedule_id).await?;
+        Ok(Response::new(convert::schedule_cancellation(&cancellation)))
     }
 
     async fn cancel_reservation(
         &self,
-        _: Request<proto::CancelReservationRequest>,
+        request: Request<proto::CancelReservationRequest>,
     ) -> Result<Response<proto::CancelReservationResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
+        let request = request.into_inner();
+        let user_id = parse_id("userId", &request.user_id)?;
+        let id = parse_id("reservationId", &request.reservation_id)?;
+        let refund_id = parse_id("refundId", &request.refund_id)?;
+        let canceled = self.booking.cancel_reservation(user_id, id, refund_id).await?;
+        Ok(Response::new(proto::CancelReservationResponse {
+            reservation: Some(convert::reservation(&canceled.reservation)),
+            payment_id: canceled.cancellation.payment.to_string(),
+            schedule_canceled: canceled.cancellation.with_schedule,
+        }))
     }
 
     async fn complete_refund(
         &self,
-        _: Request<proto::CompleteRefundRequest>,
+        request: Request<proto::CompleteRefundRequest>,
     ) -> Result<Response<proto::CompleteRefundResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
+        let request = request.into_inner();
+        let id = parse_id("reservationId", &request.reservation_id)?;
+        let refund_id = parse_id("refundId", &request.refund_id)?;
+        self.booking.complete_refund(id, refund_id).await?;
+        Ok(Response::new(proto::CompleteRefundResponse {}))
     }
 
     async fn list_reservations_to_refund(
         &self,
-        _: Request<proto::ListReservationsToRefundRequest>,
+        request: Request<proto::ListReservationsToRefundRequest>,
     ) -> Result<Response<proto::ListReservationsToRefundResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
+        let request = request.into_inner();
+        let after = optional_id("afterReservationId", &request.after_reservation_id)?;
+        let limit = bounded("limit", request.limit, DEFAULT_REFUND_PAGE, MAX_PAID_PAGE)?;
+        let reservations = self.booking.reservations_to_refund(after, limit).await?;
+        Ok(Response::new(proto::ListReservationsToRefundResponse {
+            reservations: reservations.iter().map(convert::paid_reservation).collect(),
+        }))
     }
 
     async fn list_paid_reservations(
         &self,
-        _: Request<proto::ListPaidReservationsRequest>,
+        request: Request<proto::ListPaidReservationsRequest>,
     ) -> Result<Response<proto::ListPaidReservationsResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
+        let request = request.into_inner();
+        let after = optional_id("afterReservationId", &request.after_reservation_id)?;
+        let limit = bounded("limit", request.limit, MAX_PAID_PAGE, MAX_PAID_PAGE)?;
+        let reservations = self.booking.paid_reservations(after, limit).await?;
+        Ok(Response::new(proto::ListPaidReservationsResponse {
+            reservations: reservations.iter().map(convert::paid_reservation).collect(),
+        }))
     }
 }
 

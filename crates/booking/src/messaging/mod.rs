@@ -1,4 +1,4 @@
-//! What runs beside the requests: the relays of both outboxes, and the sweep. Each is a loop around one public step,
+//! What runs beside the requests: the relays of both outboxes, the sweep, and the giving up of canceled dates' holds. Each is a loop around one public step,
 //! which holds no rule of its own.
 
 pub mod expiry_relay;

@@ -1,4 +1,5 @@
-//! What is done every so often: the sweep of what is due, and the relay to queue.
+//! What is done every so often: the sweep of what is due, the giving up of holds of canceled dates, and the relay to
+//! queue.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +22,28 @@ pub async fn sweep(booking: Arc<Booking>, every: Duration, stop: CancellationTok
             tracing::warn!(%error, "the sweep will come again");
         }
         every
+    })
+    .await
+}
+
+/// Gives up holds of canceled dates, every `every`.
+///
+/// # Errors
+/// Never; the type is that of a task.
+pub async fn give_up_holds(
+    booking: Arc<Booking>,
+    every: Duration,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    repeat(stop, || async {
+        match booking.give_up_holds(Booking::GIVE_UP_BATCH).await {
+            Ok(given_up) if given_up >= Booking::GIVE_UP_BATCH => Duration::ZERO,
+            Ok(_) => every,
+            Err(error) => {
+                tracing::warn!(%error, "holds of canceled dates will be given up later");
+                every
+            }
+        }
     })
     .await
 }

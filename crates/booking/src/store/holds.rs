@@ -53,6 +53,8 @@ pub enum HoldOutcome {
     KeyReused,
     /// The sale of the date is closed.
     SaleClosed,
+    /// The date was canceled.
+    ScheduleCanceled,
     /// The visit made its hold before.
     VisitUsed,
     /// The user would have more seats of the date than allowed.
@@ -157,13 +159,16 @@ async fn take(connection: &mut PgConnection, hold: &NewHold<'_>) -> Result<HoldO
     .fetch_optional(&mut *connection)
     .await?
     else {
-        let closed = sqlx::query_scalar!(
-            r#"SELECT closed_at IS NOT NULL AS "closed!" FROM schedules WHERE schedule_id = $1"#,
+        let date = sqlx::query!(
+            r#"SELECT closed_at IS NOT NULL AS "closed!", canceled_at IS NOT NULL AS "canceled!"
+               FROM schedules WHERE schedule_id = $1"#,
             hold.schedule.schedule_id().as_uuid(),
         )
         .fetch_one(&mut *connection)
         .await?;
-        return Ok(if closed {
+        return Ok(if date.canceled {
+            HoldOutcome::ScheduleCanceled
+        } else if date.closed {
             HoldOutcome::SaleClosed
         } else {
             HoldOutcome::VisitUsed

@@ -3,12 +3,15 @@
 //! Every transition is one guarded `UPDATE`; the guard repeats the rule of `domain`. No network call but those to
 //! Postgres is made while a transaction is open, and every transaction locks in the order that the migration states.
 
+mod cancellations;
 mod expiry_outbox;
 mod holds;
+mod paid;
 mod reservations;
 mod schedules;
 mod seat_locks;
 mod seat_states;
+mod seats_back;
 mod transitions;
 mod visit_outbox;
 
@@ -19,11 +22,13 @@ use sqlx::PgPool;
 
 pub use expiry_outbox::DueMessage;
 pub use holds::{HoldOutcome, NewHold};
+pub use paid::{PaidReservation, ScheduleCancellation};
 pub use reservations::Loaded;
 pub use schedules::Opened;
 pub use seat_locks::{LockOutcome, LockOwner, SeatLocks};
 pub use seat_states::SeatStates;
-pub use transitions::{Expired, Freed};
+pub use seats_back::Freed;
+pub use transitions::Expired;
 pub use visit_outbox::{Notice, NoticeId, VisitNotice};
 
 /// The schema.

@@ -3,20 +3,21 @@
 use time::OffsetDateTime;
 use uuid::Uuid;
 use vocabulary::{
-    Amount, ConcertId, Grade, PaymentId, QueueNumber, ReservationId, ReservationStatus, ScheduleId, SeatId,
-    UserId, VisitId,
+    Amount, ConcertId, Grade, PaymentId, QueueNumber, RefundId, ReservationId, ReservationStatus, ScheduleId,
+    SeatId, UserId, VisitId,
 };
 
 use super::{Store, StoreError, unsigned};
-use crate::domain::{Lifecycle, Reservation, ReservedSeat, State};
+use crate::domain::Cancellation;
+use crate::domain::{Lifecycle, Moment, Percent, Reservation, ReservedSeat, State};
 
-/// A reservation and the time at which it stood so.
+/// A reservation and the moment at which it stood so.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Loaded {
     /// How it stood.
     pub reservation: Reservation,
-    /// When, by Postgres' clock.
-    pub now: OffsetDateTime,
+    /// When, by Postgres' clock, and how its date stood.
+    pub at: Moment,
 }
 
 impl Store {
@@ -24,14 +25,15 @@ impl Store {
     pub async fn reservation(&self, id: ReservationId) -> Result<Option<Loaded>, StoreError> {
         let row = sqlx::query_as!(
             Row,
-            r#"SELECT r.reservation_id, schedule_id, concert_id, user_id, visit_id, queue_number, r.state, r.version,
-                      total, currency, created_at, expires_at, lapses_at, payment_id, released_payment_id, attempt,
+            r#"SELECT r.reservation_id, schedule_id, r.concert_id, user_id, visit_id, queue_number, r.state, r.version,
+                      total, r.currency, created_at, expires_at, lapses_at, payment_id, released_payment_id, attempt,
+                      refund_id, r.canceled_at, refund_percent, with_schedule, refunded_at,
                       seats.ids AS "seat_ids!", seats.grades AS "grades!", seats.prices AS "prices!",
-                      frontrow_now() AS "now!"
-               FROM reservations AS r, LATERAL (
+                      frontrow_now() AS "now!", s.canceled_at IS NOT NULL AS "date_canceled!"
+               FROM reservations AS r JOIN schedules AS s USING (schedule_id), LATERAL (
                    SELECT array_agg(seat_id ORDER BY seat_index) AS ids, array_agg(grade ORDER BY seat_index) AS grades,
                           array_agg(price ORDER BY seat_index) AS prices
-                   FROM reservation_seats AS s WHERE s.reservation_id = r.reservation_id
+                   FROM reservation_seats AS seat WHERE seat.reservation_id = r.reservation_id
                ) AS seats
                WHERE r.reservation_id = $1"#,
             id.as_uuid(),
@@ -50,14 +52,15 @@ impl Store {
     ) -> Result<Vec<Reservation>, StoreError> {
         let rows = sqlx::query_as!(
             Row,
-            r#"SELECT r.reservation_id, schedule_id, concert_id, user_id, visit_id, queue_number, r.state, r.version,
-                      total, currency, created_at, expires_at, lapses_at, payment_id, released_payment_id, attempt,
+            r#"SELECT r.reservation_id, schedule_id, r.concert_id, user_id, visit_id, queue_number, r.state, r.version,
+                      total, r.currency, created_at, expires_at, lapses_at, payment_id, released_payment_id, attempt,
+                      refund_id, r.canceled_at, refund_percent, with_schedule, refunded_at,
                       seats.ids AS "seat_ids!", seats.grades AS "grades!", seats.prices AS "prices!",
-                      frontrow_now() AS "now!"
-               FROM reservations AS r, LATERAL (
+                      frontrow_now() AS "now!", s.canceled_at IS NOT NULL AS "date_canceled!"
+               FROM reservations AS r JOIN schedules AS s USING (schedule_id), LATERAL (
                    SELECT array_agg(seat_id ORDER BY seat_index) AS ids, array_agg(grade ORDER BY seat_index) AS grades,
                           array_agg(price ORDER BY seat_index) AS prices
-                   FROM reservation_seats AS s WHERE s.reservation_id = r.reservation_id
+                   FROM reservation_seats AS seat WHERE seat.reservation_id = r.reservation_id
                ) AS seats
                WHERE r.user_id = $1 AND ($2::uuid IS NULL OR r.reservation_id < $2)
                ORDER BY r.reservation_id DESC LIMIT $3"#,
@@ -90,10 +93,44 @@ struct Row {
     payment_id: Option<Uuid>,
     released_payment_id: Option<Uuid>,
     attempt: i32,
+    refund_id: Option<Uuid>,
+    canceled_at: Option<OffsetDateTime>,
+    refund_percent: Option<i32>,
+    with_schedule: bool,
+    refunded_at: Option<OffsetDateTime>,
     seat_ids: Vec<Uuid>,
     grades: Vec<String>,
     prices: Vec<i64>,
     now: OffsetDateTime,
+    date_canceled: bool,
+}
+
+/// A cancellation from its columns, which are there all or none.
+pub(super) fn cancellation(
+    payment: Option<Uuid>,
+    refund_id: Option<Uuid>,
+    canceled_at: Option<OffsetDateTime>,
+    refund_percent: Option<i32>,
+    with_schedule: bool,
+    refunded_at: Option<OffsetDateTime>,
+) -> Result<Option<Cancellation>, StoreError> {
+    let (payment, refund_id, canceled_at, percent) = match (payment, refund_id, canceled_at, refund_percent) {
+        (Some(payment), Some(refund_id), Some(canceled_at), Some(percent)) => {
+            (payment, refund_id, canceled_at, percent)
+        }
+        (_, None, ..) => return Ok(None),
+        _ => return Err(StoreError::Row("reservations.refund_id")),
+    };
+    let percent = Percent::new(unsigned(percent, "reservations.refund_percent")?)
+        .ok_or(StoreError::Row("reservations.refund_percent"))?;
+    Ok(Some(Cancellation {
+        payment: PaymentId::from_uuid(payment),
+        refund_id: RefundId::from_uuid(refund_id),
+        canceled_at,
+        percent,
+        with_schedule,
+        refunded_at,
+    }))
 }
 
 impl TryFrom<Row> for Loaded {
@@ -113,7 +150,14 @@ impl TryFrom<Row> for Loaded {
             },
             (ReservationStatus::Confirmed, Some(payment)) => State::Confirmed { payment },
             (ReservationStatus::Expired, _) => State::Expired,
-            (ReservationStatus::Canceled, _) => State::Canceled,
+            (ReservationStatus::Canceled, _) => State::Canceled(cancellation(
+                row.payment_id,
+                row.refund_id,
+                row.canceled_at,
+                row.refund_percent,
+                row.with_schedule,
+                row.refunded_at,
+            )?),
             (ReservationStatus::Paying | ReservationStatus::Confirmed, None) => {
                 return Err(StoreError::Row("reservations.payment_id"));
             }
@@ -151,7 +195,10 @@ impl TryFrom<Row> for Loaded {
                     released_payment: row.released_payment_id.map(PaymentId::from_uuid),
                 },
             },
-            now: row.now,
+            at: Moment {
+                now: row.now,
+                date_canceled: row.date_canceled,
+            },
         })
     }
 }

@@ -42,14 +42,15 @@ static TAKE: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-// KEYS: seats. ARGV: value, TTL in ms. Takes what nobody has and prolongs what is ours; another's stays another's.
+// KEYS: seats. ARGV: value, TTL in ms, whether to take what nobody has. Prolongs what is ours; another's stays another's.
 static KEEP: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
         local owners = redis.call('MGET', unpack(KEYS))
         for position, key in ipairs(KEYS) do
             local owner = owners[position]
-            if not owner or string.sub(owner, 1, 36) == string.sub(ARGV[1], 1, 36) then
+            local ours = owner and string.sub(owner, 1, 36) == string.sub(ARGV[1], 1, 36)
+            if ours or (not owner and ARGV[3] == 'free') then
                 redis.call('SET', key, ARGV[1], 'PX', ARGV[2])
             end
         end
@@ -176,21 +177,33 @@ impl SeatLocks {
 
     /// Keeps the locks of a hold that is committed, for the rest of its time.
     pub async fn keep(&self, owner: &LockOwner, schedule_id: ScheduleId, seats: &[SeatId], ttl: Duration) {
-        let mut script = KEEP.prepare_invoke();
-        for seat in seats {
-            script.key(key(schedule_id, *seat));
-        }
-        script.arg(owner.value()).arg(millis(ttl));
-        self.run::<i64>(&script).await;
+        self.prolong(owner, schedule_id, seats, ttl, "free").await;
     }
 
-    /// Marks seats as sold.
+    /// Marks seats as sold, as far as their hold's locks are there: a mark that comes late, after its reservation was
+    /// canceled, would keep seats from being sold again.
     pub async fn mark_sold(&self, reservation_id: ReservationId, schedule_id: ScheduleId, seats: &[SeatId]) {
         let owner = LockOwner {
             reservation_id,
             mark: String::new(),
         };
-        self.keep(&owner, schedule_id, seats, SOLD).await;
+        self.prolong(&owner, schedule_id, seats, SOLD, "ours").await;
+    }
+
+    async fn prolong(
+        &self,
+        owner: &LockOwner,
+        schedule_id: ScheduleId,
+        seats: &[SeatId],
+        ttl: Duration,
+        which: &str,
+    ) {
+        let mut script = KEEP.prepare_invoke();
+        for seat in seats {
+            script.key(key(schedule_id, *seat));
+        }
+        script.arg(owner.value()).arg(millis(ttl)).arg(which);
+        self.run::<i64>(&script).await;
     }
 
     /// Gives the locks of a reservation back; what others have stays theirs.

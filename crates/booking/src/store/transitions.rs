@@ -5,27 +5,13 @@
 
 use std::time::Duration;
 
-use sqlx::PgConnection;
 use time::OffsetDateTime;
-use uuid::Uuid;
-use vocabulary::{PaymentId, ReservationId, ScheduleId, SeatId, VisitId};
+use vocabulary::PaymentId;
 
+use super::seats_back::{Freed, give_seats_back};
 use super::visit_outbox::HELD_BY_ITS_WRITER;
 use super::{Notice, NoticeId, Store, StoreError, VisitNotice, unsigned};
 use crate::domain::{Lifecycle, Reservation, State};
-
-/// A reservation that ended, with the seats that are back on sale.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Freed {
-    /// Which.
-    pub reservation_id: ReservationId,
-    /// Its date.
-    pub schedule_id: ScheduleId,
-    /// Its seats.
-    pub seat_ids: Vec<SeatId>,
-    /// What queue must be told.
-    pub notice: VisitNotice,
-}
 
 /// What one batch of expiry did.
 #[derive(Debug, Default)]
@@ -49,7 +35,7 @@ impl Store {
              SET state = 'PAYING', version = version + 1, payment_id = $3, paying_since = frontrow_now(), \
                  lapses_at = greatest(expires_at, frontrow_now() + make_interval(secs => $4)) \
              WHERE reservation_id = $1 AND state = 'PENDING' AND version = $2 AND expires_at > frontrow_now() \
-                   AND released_payment_id IS DISTINCT FROM $3 \
+                   AND released_payment_id IS DISTINCT FROM $3 AND NOT date_is_canceled(schedule_id) \
              RETURNING version, lapses_at",
             before.id.as_uuid(),
             fence(before.lifecycle.version),
@@ -107,6 +93,7 @@ impl Store {
                    SET state = 'CONFIRMED', version = version + 1, lapses_at = NULL, paying_since = NULL,
                        payment_unknown = false
                    WHERE reservation_id = $1 AND state = 'PAYING' AND version = $2 AND payment_id = $3
+                         AND NOT date_is_canceled(schedule_id)
                    RETURNING reservation_id, visit_id, version
                ), sold AS (
                    UPDATE reservation_seats AS s SET state = 'OCCUPIED', version = s.version + 1
@@ -140,7 +127,8 @@ impl Store {
         .transpose()
     }
 
-    /// `PAYING -> PENDING` while time is left, else `PAYING -> EXPIRED`; the next card attempt has another number.
+    /// `PAYING -> PENDING` while time is left, else `PAYING -> EXPIRED`, or `CANCELED` with its date; the next card attempt
+    /// has another number.
     pub async fn release_payment(
         &self,
         before: &Reservation,
@@ -149,14 +137,15 @@ impl Store {
         let mut transaction = self.pool.begin().await?;
         let Some(row) = sqlx::query!(
             r#"UPDATE reservations AS r
-               SET state = CASE WHEN in_time THEN 'PENDING' ELSE 'EXPIRED' END,
-                   lapses_at = CASE WHEN in_time THEN expires_at END,
+               SET state = after.state, lapses_at = CASE after.state WHEN 'PENDING' THEN expires_at END,
                    version = version + 1, attempt = attempt + 1, payment_id = NULL, released_payment_id = $3,
                    paying_since = NULL, payment_unknown = false
-               FROM (SELECT reservation_id AS id, expires_at > frontrow_now() AS in_time
-                     FROM reservations WHERE reservation_id = $1) AS time
-               WHERE reservation_id = time.id AND state = 'PAYING' AND version = $2 AND payment_id = $3
-               RETURNING state, version, attempt, in_time AS "in_time!""#,
+               FROM (SELECT reservation_id AS id,
+                            CASE WHEN date_is_canceled(schedule_id) THEN 'CANCELED'
+                                 WHEN expires_at > frontrow_now() THEN 'PENDING' ELSE 'EXPIRED' END AS state
+                     FROM reservations WHERE reservation_id = $1) AS after
+               WHERE reservation_id = after.id AND r.state = 'PAYING' AND version = $2 AND payment_id = $3
+               RETURNING r.state, version, attempt"#,
             before.id.as_uuid(),
             fence(before.lifecycle.version),
             payment.as_uuid(),
@@ -167,7 +156,12 @@ impl Store {
             transaction.rollback().await?;
             return Ok(None);
         };
-        let freed = if row.in_time {
+        let state = match row.state.as_str() {
+            "PENDING" => State::Pending,
+            "CANCELED" => State::Canceled(None),
+            _ => State::Expired,
+        };
+        let freed = if state == State::Pending {
             None
         } else {
             give_seats_back(&mut transaction, &[before.id.as_uuid()])
@@ -176,11 +170,7 @@ impl Store {
         };
         transaction.commit().await?;
         let after = Lifecycle {
-            state: if row.in_time {
-                State::Pending
-            } else {
-                State::Expired
-            },
+            state,
             version: unsigned(row.version, "reservations.version")?,
             attempt: unsigned(row.attempt, "reservations.attempt")?,
             released_payment: Some(payment),
@@ -210,7 +200,7 @@ impl Store {
         let freed = freed.ok_or(StoreError::Row("a reservation without seats"))?;
         transaction.commit().await?;
         let after = Lifecycle {
-            state: State::Canceled,
+            state: State::Canceled(None),
             version: unsigned(version, "reservations.version")?,
             ..before.lifecycle
         };
@@ -253,64 +243,6 @@ impl Store {
     }
 }
 
-/// Gives the seats of reservations back that this transaction ended: the counts, the seats, the word to queue.
-async fn give_seats_back(
-    connection: &mut PgConnection,
-    reservation_ids: &[Uuid],
-) -> Result<Vec<Freed>, StoreError> {
-    sqlx::query!(
-        "WITH given AS ( \
-             SELECT user_id, s.schedule_id, count(*)::integer AS seats \
-             FROM reservations JOIN reservation_seats AS s USING (reservation_id) \
-             WHERE reservation_id = ANY($1) AND s.state <> 'RELEASED' GROUP BY 1, 2 \
-         ), locked AS ( \
-             SELECT counted.user_id, counted.schedule_id, given.seats \
-             FROM user_schedule_seats AS counted JOIN given USING (user_id, schedule_id) \
-             ORDER BY 1, 2 FOR UPDATE OF counted \
-         ) \
-         UPDATE user_schedule_seats AS counted SET held = held - locked.seats FROM locked \
-         WHERE counted.user_id = locked.user_id AND counted.schedule_id = locked.schedule_id",
-        reservation_ids,
-    )
-    .execute(&mut *connection)
-    .await?;
-
-    let rows = sqlx::query!(
-        r#"WITH released AS (
-               UPDATE reservation_seats SET state = 'RELEASED', version = version + 1
-               WHERE reservation_id = ANY($1) AND state <> 'RELEASED'
-               RETURNING reservation_id, schedule_id, seat_id
-           ), freed AS (
-               SELECT reservation_id, schedule_id, array_agg(seat_id) AS seat_ids FROM released GROUP BY 1, 2
-           ), told AS (
-               INSERT INTO visit_outbox (visit_id, notice, leased_until)
-               SELECT visit_id, 'EXPIRED', frontrow_now() + make_interval(secs => $2)
-               FROM freed JOIN reservations USING (reservation_id)
-               RETURNING notice_id, visit_id
-           )
-           SELECT freed.reservation_id AS "reservation_id!", freed.schedule_id AS "schedule_id!",
-                  seat_ids AS "seat_ids!", notice_id AS "notice_id!", visit_id AS "visit_id!"
-           FROM freed JOIN reservations USING (reservation_id) JOIN told USING (visit_id)"#,
-        reservation_ids,
-        HELD_BY_ITS_WRITER.as_secs_f64(),
-    )
-    .fetch_all(&mut *connection)
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| Freed {
-            reservation_id: ReservationId::from_uuid(row.reservation_id),
-            schedule_id: ScheduleId::from_uuid(row.schedule_id),
-            seat_ids: row.seat_ids.into_iter().map(SeatId::from_uuid).collect(),
-            notice: VisitNotice {
-                id: NoticeId(row.notice_id),
-                visit_id: VisitId::from_uuid(row.visit_id),
-                notice: Notice::Expired,
-            },
-        })
-        .collect())
-}
-
-fn fence(version: u64) -> i64 {
+pub(super) fn fence(version: u64) -> i64 {
     i64::try_from(version).unwrap_or(i64::MAX)
 }

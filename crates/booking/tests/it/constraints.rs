@@ -1,12 +1,12 @@
 //! Postgres refuses rows that the state machines cannot make, whoever writes them.
 
-use vocabulary::PaymentId;
+use vocabulary::{PaymentId, RefundId};
 
 use crate::world::World;
 
 #[tokio::test]
 async fn impossible_rows_are_refused_by_name() {
-    let world = World::with_seats(6).await;
+    let world = World::with_seats(7).await;
     let pending = world.held(&world.seats[..1]).await;
     let paying = world.held(&world.seats[1..2]).await;
     let payment = PaymentId::new();
@@ -19,6 +19,8 @@ async fn impossible_rows_are_refused_by_name() {
     world.confirm(&confirmed, payment, fence).await.unwrap();
     let canceled = world.held(&world.seats[4..5]).await;
     world.release(&canceled).await.unwrap();
+    let (refunding, _) = world.paid(&world.seats[5..6]).await;
+    world.cancel(&refunding, RefundId::new()).await.unwrap();
 
     let cases = [
         (
@@ -95,6 +97,56 @@ async fn impossible_rows_are_refused_by_name() {
             "lapses_at = expires_at - interval '1 s'",
             "reservations_lapse_at_their_end",
         ),
+        (
+            &canceled,
+            "payment_id = reservation_id",
+            "reservations_payment_when_paying_or_paid",
+        ),
+        (
+            &canceled,
+            "refund_id = reservation_id, canceled_at = created_at, refund_percent = 50",
+            "reservations_payment_when_paying_or_paid",
+        ),
+        (
+            &confirmed,
+            "refund_id = reservation_id, canceled_at = created_at, refund_percent = 50",
+            "reservations_refund_when_canceled",
+        ),
+        (
+            &refunding,
+            "canceled_at = NULL",
+            "reservations_cancellation_is_whole",
+        ),
+        (
+            &refunding,
+            "refund_percent = NULL",
+            "reservations_cancellation_is_whole",
+        ),
+        (
+            &refunding,
+            "refund_percent = 0",
+            "reservations_refund_percent_within_bounds",
+        ),
+        (
+            &refunding,
+            "refund_percent = 101",
+            "reservations_refund_percent_within_bounds",
+        ),
+        (
+            &refunding,
+            "refund_percent = 50, with_schedule = true",
+            "reservations_with_schedule_in_full",
+        ),
+        (
+            &confirmed,
+            "with_schedule = true",
+            "reservations_with_schedule_in_full",
+        ),
+        (
+            &confirmed,
+            "refunded_at = created_at",
+            "reservations_refunded_when_a_refund",
+        ),
     ];
     for (held, change, constraint) in cases {
         let statement = format!("UPDATE reservations SET {change} WHERE reservation_id = $1");
@@ -140,6 +192,32 @@ async fn impossible_rows_are_refused_by_name() {
         (
             "UPDATE reservations SET visit_id = '01900000-0000-7000-8000-000000000001'",
             "reservations_one_per_visit",
+        ),
+        (
+            "UPDATE reservations SET state = 'CANCELED', canceled_at = created_at, refund_percent = 100, \
+                    refund_id = (SELECT refund_id FROM reservations WHERE refund_id IS NOT NULL) \
+             WHERE state = 'CONFIRMED'",
+            "reservations_one_per_refund",
+        ),
+        (
+            "UPDATE schedules SET canceled_at = opened_at",
+            "schedules_canceled_are_closed",
+        ),
+        (
+            "UPDATE refund_tiers SET hours_before_start = 87601 WHERE hours_before_start = 240",
+            "refund_tiers_hours_within_bounds",
+        ),
+        (
+            "UPDATE refund_tiers SET percent = 0",
+            "refund_tiers_percent_within_bounds",
+        ),
+        (
+            "INSERT INTO refund_tiers SELECT schedule_id, hours_before_start, 7 FROM refund_tiers",
+            "refund_tiers_pkey",
+        ),
+        (
+            "INSERT INTO refund_tiers VALUES ('01900000-0000-7000-8000-000000000001', 1, 1)",
+            "refund_tiers_are_of_a_schedule",
         ),
     ];
     for (statement, constraint) in statements {

@@ -4,11 +4,13 @@
 use std::time::Duration;
 
 use booking::app::AppError;
-use booking::domain::{Event, Lifecycle, Refused, Step};
+use booking::domain::{Cancellation, Event, Lifecycle, Percent, Refused, State, Step};
 use booking::store::Loaded;
-use vocabulary::{PaymentId, ReservationId};
+use time::OffsetDateTime;
+use uuid::Uuid;
+use vocabulary::{PaymentId, RefundId, ReservationId};
 
-use crate::world::{GRACE, HOLD, Held, World};
+use crate::world::{GRACE, HOLD, Held, TIERS, World};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Start {
@@ -19,9 +21,11 @@ enum Start {
     Confirmed,
     Expired,
     Canceled,
+    Refunding,
+    Refunded,
 }
 
-const STARTS: [Start; 7] = [
+const STARTS: [Start; 9] = [
     Start::Pending,
     Start::PendingAgain,
     Start::Paying,
@@ -29,7 +33,12 @@ const STARTS: [Start; 7] = [
     Start::Confirmed,
     Start::Expired,
     Start::Canceled,
+    Start::Refunding,
+    Start::Refunded,
 ];
+
+/// The refund for which what is canceled here was canceled.
+const REFUND: u128 = 7;
 
 /// Brings a new hold into a state. Answers the payment that was in it, and its fence.
 async fn bring_to(world: &World, start: Start, held: &Held) -> (PaymentId, u64) {
@@ -46,26 +55,51 @@ async fn bring_to(world: &World, start: Start, held: &Held) -> (PaymentId, u64) 
             world.expire_due(0).await;
             (payment, 1)
         }
-        Start::PendingAgain | Start::Paying | Start::Unknown | Start::Confirmed => {
+        _ => {
             let fence = world.begin(held, payment).await.unwrap().version;
             match start {
                 Start::PendingAgain => drop(world.release_payment(held, payment, fence).await.unwrap()),
                 Start::Unknown => world.mark_unknown(held, payment, fence).await.unwrap(),
-                Start::Confirmed => drop(world.confirm(held, payment, fence).await.unwrap()),
+                Start::Confirmed | Start::Refunding | Start::Refunded => {
+                    world.confirm(held, payment, fence).await.unwrap();
+                }
                 _ => {}
+            }
+            if matches!(start, Start::Refunding | Start::Refunded) {
+                world.cancel(held, refund(held, REFUND)).await.unwrap();
+            }
+            if start == Start::Refunded {
+                let refund_id = refund(held, REFUND);
+                world.complete_refund(held.id, refund_id).await.unwrap();
             }
             (payment, fence)
         }
     }
 }
 
-fn events(mine: PaymentId, version: u64) -> Vec<Event> {
+/// A refund of this reservation: no two reservations share one.
+fn refund(held: &Held, number: u128) -> RefundId {
+    RefundId::from_uuid(Uuid::from_u128(held.id.as_uuid().as_u128() ^ number))
+}
+
+/// `share` is what the date's policy gives back.
+fn events(held: &Held, mine: PaymentId, version: u64, share: Option<Percent>) -> Vec<Event> {
     let other = PaymentId::new();
     let begin = |payment| Event::BeginPayment {
         payment,
         grace: GRACE,
     };
-    let mut events = vec![begin(mine), begin(other), Event::Release, Event::Expire];
+    let mut events = vec![
+        begin(mine),
+        begin(other),
+        Event::Release,
+        Event::Expire,
+        Event::GiveUp,
+    ];
+    for refund_id in [refund(held, REFUND), refund(held, REFUND + 1)] {
+        events.push(Event::Cancel { refund_id, share });
+        events.push(Event::CompleteRefund { refund_id });
+    }
     for (payment, version) in [(mine, version), (mine, version + 9), (other, version)] {
         events.push(Event::MarkPaymentUnknown { payment, version });
         events.push(Event::Confirm { payment, version });
@@ -91,7 +125,13 @@ async fn send(world: &World, held: &Held, event: Event) -> Result<(), AppError> 
         Event::Release => booking.release_reservation(held.visitor.user_id, id).await,
         // Expiry asks for whatever is due; what is not refuses by staying as it is.
         Event::Expire => booking.expire_due(1_000).await.map(drop),
-        Event::Cancel => unreachable!("no call does this"),
+        // And so does giving up.
+        Event::GiveUp => booking.give_up_holds(1_000).await.map(drop),
+        Event::Cancel { refund_id, .. } => {
+            let canceled = booking.cancel_reservation(held.visitor.user_id, id, refund_id);
+            canceled.await.map(drop)
+        }
+        Event::CompleteRefund { refund_id } => booking.complete_refund(id, refund_id).await,
     }
 }
 
@@ -108,10 +148,9 @@ fn compare(
     after: &Lifecycle,
 ) {
     let lifecycle = before.reservation.lifecycle;
-    match lifecycle.apply(event, before.now) {
+    match lifecycle.apply(event, before.at) {
         Ok(Step::Moved(expected)) => {
             assert_eq!(outcome, Ok(()), "{name}");
-            let close = |lifecycle: &Lifecycle| (lifecycle.state.status(), lifecycle.lapses_at().is_some());
             assert_eq!(close(after), close(&expected), "{name}");
             let rest = |lifecycle: &Lifecycle| {
                 (
@@ -128,24 +167,59 @@ fn compare(
             assert_eq!(*after, lifecycle, "{name}");
         }
         Err(refused) => {
-            if event != Event::Expire {
+            if !matches!(event, Event::Expire | Event::GiveUp) {
                 assert_eq!(outcome, Err(Some(refused)), "{name}");
             }
-            assert_eq!(*after, lifecycle, "{name}");
+            // On a canceled date confirming ends the payment.
+            let ended = match event {
+                Event::Confirm { payment, version } if refused == Refused::ScheduleCanceled => {
+                    lifecycle.apply(Event::ReleasePayment { payment, version }, before.at)
+                }
+                _ => Err(refused),
+            };
+            match ended {
+                Ok(Step::Moved(ended)) => assert_eq!(close(after), close(&ended), "{name}"),
+                _ => assert_eq!(*after, lifecycle, "{name}"),
+            }
         }
     }
 }
 
-/// Every state meets every event, `late` after the event's state was reached.
-async fn every_pair(late: Duration) {
-    let pairs = events(PaymentId::new(), 1).len();
-    let world = World::with_seats(STARTS.len() * pairs).await;
-    let mut seats = world.seats.iter();
+/// A lifecycle's state but for the exact times, which the store's statements decide.
+fn close(lifecycle: &Lifecycle) -> impl PartialEq + std::fmt::Debug + use<> {
+    let canceled = match lifecycle.state {
+        State::Canceled(Some(canceled)) => Some(Cancellation {
+            canceled_at: OffsetDateTime::UNIX_EPOCH,
+            refunded_at: canceled.refunded_at.map(|_| OffsetDateTime::UNIX_EPOCH),
+            ..canceled
+        }),
+        _ => None,
+    };
+    let lapses = lifecycle.lapses_at().is_some();
+    (lifecycle.state.status(), lapses, canceled)
+}
+
+/// Every state meets every event, `late` after the event's state was reached, of dates that give back what `tiers` say and
+/// stand, or were canceled meanwhile.
+async fn every_pair(late: Duration, tiers: &[(u32, u32)], date_canceled: bool) {
+    let world = World::with_seats(1).await;
     for start in STARTS {
-        for number in 0..pairs {
-            let held = world.held(&[*seats.next().unwrap()]).await;
+        let mut number = 0;
+        loop {
+            // What was canceled by its owner was so under a policy that let it.
+            let was_canceled = matches!(start, Start::Refunding | Start::Refunded);
+            let of_date = if was_canceled { &TIERS } else { tiers };
+            let (schedule_id, seat) = world.another_date(of_date).await;
+            let held = world.held_of(schedule_id, &[seat]).await;
             let (payment, fence) = bring_to(&world, start, &held).await;
-            let event = events(payment, fence)[number];
+            let share = of_date.first().and_then(|tier| Percent::new(tier.1));
+            let Some(&event) = events(&held, payment, fence, share).get(number) else {
+                break;
+            };
+            number += 1;
+            if date_canceled {
+                world.cancel_schedule(schedule_id).await.unwrap();
+            }
             world.database.step_clock(late).await;
 
             let before = load(&world, held.id).await;
@@ -155,7 +229,7 @@ async fn every_pair(late: Duration) {
             });
             let after = load(&world, held.id).await.reservation.lifecycle;
             compare(
-                &format!("{start:?} x {event:?} after {late:?}"),
+                &format!("{start:?} x {event:?} after {late:?}, date canceled: {date_canceled}"),
                 before,
                 event,
                 outcome,
@@ -165,12 +239,24 @@ async fn every_pair(late: Duration) {
     }
 }
 
+const TOO_LATE: Duration = Duration::from_secs(HOLD.as_secs() + GRACE.as_secs() + 1);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_state_and_event_is_decided_alike_by_domain_and_postgres_in_time() {
-    every_pair(Duration::ZERO).await;
+    every_pair(Duration::ZERO, &TIERS, false).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_state_and_event_is_decided_alike_by_domain_and_postgres_when_the_time_is_over() {
-    every_pair(HOLD + GRACE + Duration::from_secs(1)).await;
+    every_pair(TOO_LATE, &[], false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_state_and_event_is_decided_alike_by_domain_and_postgres_on_a_canceled_date() {
+    every_pair(Duration::ZERO, &[], true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_state_and_event_is_decided_alike_by_domain_and_postgres_on_a_date_canceled_long_ago() {
+    every_pair(TOO_LATE, &TIERS, true).await;
 }

@@ -6,6 +6,8 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod canceling_a_date;
+mod cancelling;
 mod closing;
 mod constraints;
 mod expiry;

@@ -19,7 +19,7 @@ use test_support::{TestDatabase, TestRedis, environment, unique_name};
 use time::OffsetDateTime;
 use time::macros::datetime;
 use tonic::Status;
-use vocabulary::{ConcertId, PaymentId, ProblemCode, ReservationId, ScheduleId, SeatId, UserId};
+use vocabulary::{ConcertId, PaymentId, ProblemCode, RefundId, ReservationId, ScheduleId, SeatId, UserId};
 
 use crate::queue_peer::{QueuePeer, Visitor};
 
@@ -130,6 +130,15 @@ impl World {
         }
     }
 
+    /// One more date, with one seat, which gives back what `tiers` say.
+    pub(crate) async fn another_date(&self, tiers: &[(u32, u32)]) -> (ScheduleId, SeatId) {
+        let (schedule_id, seat) = (ScheduleId::new(), SeatId::new());
+        let mut request = self.opening(schedule_id, &[seat]);
+        request.refund_policy = Some(refund_policy(tiers));
+        self.client.clone().open_schedule(request).await.unwrap();
+        (schedule_id, seat)
+    }
+
     pub(crate) async fn open(&self, schedule_id: ScheduleId, seats: &[SeatId]) -> Result<(), Status> {
         let request = self.opening(schedule_id, seats);
         self.client.clone().open_schedule(request).await.map(|_| ())
@@ -168,8 +177,15 @@ impl World {
 
     /// A new hold of somebody new.
     pub(crate) async fn held(&self, seats: &[SeatId]) -> Held {
+        self.held_of(self.schedule_id, seats).await
+    }
+
+    /// A new hold of somebody new, of this date.
+    pub(crate) async fn held_of(&self, schedule_id: ScheduleId, seats: &[SeatId]) -> Held {
         let visitor = self.visitor();
-        let reservation = self.hold(&visitor, seats).await.unwrap();
+        let mut request = self.hold_request(&visitor, seats);
+        request.schedule_id = schedule_id.to_string();
+        let reservation = self.send_hold(request).await.unwrap();
         Held {
             id: reservation.reservation_id.parse().unwrap(),
             visitor,
@@ -274,6 +290,84 @@ impl World {
         };
         let answer = self.client.clone().release_payment(request).await?;
         Ok(answer.into_inner().reservation.unwrap())
+    }
+
+    /// A new reservation of somebody new, paid.
+    pub(crate) async fn paid(&self, seats: &[SeatId]) -> (Held, PaymentId) {
+        let (held, payment) = (self.held(seats).await, PaymentId::new());
+        let fence = self.begin(&held, payment).await.unwrap().version;
+        self.confirm(&held, payment, fence).await.unwrap();
+        (held, payment)
+    }
+
+    pub(crate) async fn cancel(
+        &self,
+        held: &Held,
+        refund_id: RefundId,
+    ) -> Result<proto::CancelReservationResponse, Problem> {
+        self.cancel_as(held.visitor.user_id, held.id, refund_id).await
+    }
+
+    pub(crate) async fn cancel_as(
+        &self,
+        user_id: UserId,
+        id: ReservationId,
+        refund_id: RefundId,
+    ) -> Result<proto::CancelReservationResponse, Problem> {
+        let request = proto::CancelReservationRequest {
+            reservation_id: id.to_string(),
+            user_id: user_id.to_string(),
+            refund_id: refund_id.to_string(),
+        };
+        Ok(self
+            .client
+            .clone()
+            .cancel_reservation(request)
+            .await?
+            .into_inner())
+    }
+
+    pub(crate) async fn complete_refund(
+        &self,
+        id: ReservationId,
+        refund_id: RefundId,
+    ) -> Result<(), Problem> {
+        let request = proto::CompleteRefundRequest {
+            reservation_id: id.to_string(),
+            refund_id: refund_id.to_string(),
+        };
+        self.client.clone().complete_refund(request).await?;
+        Ok(())
+    }
+
+    pub(crate) async fn cancel_schedule(&self, id: ScheduleId) -> Result<OffsetDateTime, Problem> {
+        let request = proto::CancelScheduleRequest {
+            schedule_id: id.to_string(),
+        };
+        let answer = self.client.clone().cancel_schedule(request).await?;
+        contracts::time_of("canceledAt", &answer.into_inner().canceled_at.unwrap())
+    }
+
+    /// How far the cancellation of the date has come.
+    pub(crate) async fn progress(
+        &self,
+        id: ScheduleId,
+    ) -> Result<proto::GetScheduleCancellationResponse, Problem> {
+        let request = proto::GetScheduleCancellationRequest {
+            schedule_id: id.to_string(),
+        };
+        let answer = self.client.clone().get_schedule_cancellation(request).await?;
+        Ok(answer.into_inner())
+    }
+
+    /// What is to be refunded, from after `after` on.
+    pub(crate) async fn to_refund(&self, after: &str, limit: u32) -> Vec<proto::PaidReservation> {
+        let request = proto::ListReservationsToRefundRequest {
+            after_reservation_id: after.to_owned(),
+            limit,
+        };
+        let answer = self.client.clone().list_reservations_to_refund(request).await;
+        answer.unwrap().into_inner().reservations
     }
 
     pub(crate) async fn expire_due(&self, limit: u32) -> proto::ExpireDueResponse {
