@@ -89,6 +89,8 @@ CREATE UNIQUE INDEX payments_one_per_idempotency_key ON payments (idempotency_ke
     WHERE idempotency_key IS NOT NULL;
 -- What is due to be taken up, oldest first.
 CREATE INDEX payments_to_resume ON payments (resume_at) WHERE resume_at IS NOT NULL;
+-- What the provider calls by its order.
+CREATE INDEX payments_of_an_order ON payments (order_id) WHERE order_id IS NOT NULL;
 
 -- Points bought by card: one try each, and how far it got.
 CREATE TABLE charges (
@@ -245,6 +247,8 @@ CREATE TABLE transfers (
 CREATE INDEX transfers_of_a_wallet ON transfers (user_id, transfer_id) WHERE debit = 'WALLET' OR credit = 'WALLET';
 -- What one payment moved.
 CREATE INDEX transfers_of_a_payment ON transfers (payment_id) WHERE payment_id IS NOT NULL;
+-- What one charge moved.
+CREATE INDEX transfers_of_a_charge ON transfers (charge_id) WHERE charge_id IS NOT NULL;
 
 -- Keeps the wallet what the ledger says it is; an overdrawn wallet refuses the whole statement.
 CREATE FUNCTION follow_transfer() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -2,6 +2,8 @@
 //!
 //! Prost types stay in this file and in `grpc`; a reservation that is only passed on to the caller travels sealed.
 
+mod paid;
+
 use contracts::booking as proto;
 use contracts::{BookingClient, amount, parse_id, word_of_reservation_status};
 use service_kit::grpc::client::Channel;

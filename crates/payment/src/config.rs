@@ -11,6 +11,7 @@ use service_kit::grpc::server::ServerConfig;
 use service_kit::telemetry::TelemetryConfig;
 
 use crate::app::Settings;
+use crate::app::reconcile::ReconcileSettings;
 use crate::provider::TossConfig;
 
 /// A step calls booking twice at most; this is what it needs besides, and to spare.
@@ -37,6 +38,8 @@ pub struct Config {
     pub resume_every: Duration,
     /// How often refunds of canceled dates are begun.
     pub refund_schedules_every: Duration,
+    /// How often the books are compared, and how.
+    pub reconcile: ReconcileSettings,
     /// Whether the demonstration's buyer gets points.
     pub seed_demo: bool,
     /// How long a stop waits for what is running.
@@ -126,6 +129,26 @@ impl Config {
                 10..=60_000,
                 "How often a round of refunds of canceled dates is begun.",
             ),
+            reconcile: ReconcileSettings {
+                every: env.seconds(
+                    "RECONCILE_EVERY_SECONDS",
+                    300,
+                    0..=86_400,
+                    "The pause between two comparisons of the provider's books, the ledger and the reservations; 0 = never.",
+                ),
+                window: env.seconds(
+                    "RECONCILE_WINDOW_SECONDS",
+                    7_200,
+                    60..=2_678_400,
+                    "How far back such a comparison looks; `payment reconcile` looks at everything.",
+                ),
+                stuck_after: env.seconds(
+                    "RECONCILE_STUCK_SECONDS",
+                    3_600,
+                    60..=604_800,
+                    "A payment, charge or refund that is under way for longer than this is told as a difference.",
+                ),
+            },
             seed_demo: env.flag(
                 "SEED_DEMO",
                 false,

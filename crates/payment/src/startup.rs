@@ -73,6 +73,10 @@ impl Application {
             app.clone()
                 .keep_refunding_schedules(config.refund_schedules_every, host.stop()),
         );
+        host.spawn(
+            "reconcile",
+            app.clone().keep_reconciling(config.reconcile, host.stop()),
+        );
         host.spawn("sagas", drain(app.clone(), config.drain, host.stop()));
         let routes = Routes::new(grpc::server(app));
         let grpc_addr = host.serve_grpc(config.grpc, routes, DESCRIPTORS).await?;
@@ -98,6 +102,20 @@ impl Application {
     pub async fn run_until_stopped(self, shutdown: impl Future<Output = ()> + Send) -> anyhow::Result<()> {
         Ok(self.host.run_until_stopped(shutdown).await?)
     }
+}
+
+/// The use cases by themselves, for a command that does not serve.
+///
+/// # Errors
+/// A URL cannot be used.
+pub fn use_cases(config: &Config) -> anyhow::Result<App> {
+    Ok(App::new(
+        Store::new(config.database.pool()?),
+        Booking::new(config.booking.channel()?),
+        Arc::new(TossProvider::new(&config.provider)?),
+        config.settings.clone(),
+        CancellationToken::new(),
+    ))
 }
 
 /// Lets running sagas end, as far as the drain's time goes; the next process resumes the others.

@@ -4,6 +4,7 @@ mod charge;
 mod grant;
 mod pay;
 mod queries;
+pub mod reconcile;
 mod refund;
 mod resume;
 pub mod saga;

@@ -5,6 +5,7 @@ mod charge;
 mod ledger;
 mod machine;
 mod payment;
+pub mod reconcile;
 mod refund;
 mod state;
 mod terms;

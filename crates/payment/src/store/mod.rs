@@ -3,6 +3,7 @@
 mod charges;
 mod ledger;
 mod payments;
+mod reconcile;
 mod refunds;
 
 use service_kit::database::{Failure, classify};
@@ -11,6 +12,7 @@ use sqlx::PgPool;
 pub use charges::ChargeInserted;
 pub use ledger::{Entry, GrantOutcome, Wallet};
 pub use payments::{Inserted, Kept, KeyScope, RequestKey};
+pub use reconcile::{CardMove, ReconcileLock, Success, UnderWay};
 pub use refunds::RefundInserted;
 
 /// The schema.

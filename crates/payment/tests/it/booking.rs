@@ -282,6 +282,53 @@ impl ScriptedBooking {
         self.rows()[&hold.reservation_id.to_string()].shown().order_id
     }
 
+    /// What a hold shows from now on, without any call.
+    pub(crate) fn tamper(
+        &self,
+        hold: &Hold,
+        status: ReservationStatus,
+        payment_id: Option<&str>,
+        total: i64,
+    ) {
+        let mut rows = self.rows();
+        let row = rows.get_mut(&hold.reservation_id.to_string()).unwrap();
+        row.status = status;
+        row.payment_id = payment_id.map(str::to_owned);
+        row.total = total;
+    }
+
+    /// A reservation that was paid long ago.
+    pub(crate) fn confirmed_before(
+        &self,
+        reservation_id: uuid::Uuid,
+        user_id: uuid::Uuid,
+        payment_id: &str,
+        total: i64,
+    ) {
+        let row = Row {
+            reservation_id: ReservationId::from_uuid(reservation_id),
+            user_id: UserId::from_uuid(user_id),
+            status: ReservationStatus::Confirmed,
+            total,
+            currency: "KRW",
+            version: 3,
+            attempt: 1,
+            payment_id: Some(payment_id.to_owned()),
+            released: None,
+            unknown: false,
+            time_left: true,
+            percent: 100,
+            date_canceled: false,
+            canceled: None,
+        };
+        self.rows().insert(reservation_id.to_string(), row);
+    }
+
+    /// It was never there.
+    pub(crate) fn forget(&self, reservation_id: &str) {
+        self.rows().remove(reservation_id).unwrap();
+    }
+
     pub(crate) fn lapse(&self, hold: &Hold) {
         let mut rows = self.rows();
         rows.get_mut(&hold.reservation_id.to_string()).unwrap().lapse();

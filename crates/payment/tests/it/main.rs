@@ -14,6 +14,7 @@ mod ledger;
 mod mishaps;
 mod paying;
 mod provider;
+mod reconciling;
 mod refund_interruptions;
 mod refunding;
 mod stopping;

@@ -40,7 +40,9 @@ pub(crate) struct World {
     pub config: Config,
     pub client: PaymentClient,
     pub admin_addr: SocketAddr,
-    provider_url: String,
+    /// What a process of this service is configured by.
+    pub values: std::collections::BTreeMap<String, String>,
+    pub provider_url: String,
     provider: CancellationToken,
     process: CancellationToken,
     running: JoinHandle<anyhow::Result<()>>,
@@ -93,7 +95,7 @@ impl World {
             ("DRAIN_SECONDS", "10"),
         ]);
         values.extend(environment(settings.iter().copied()));
-        let config = load_from(values, Config::read).unwrap();
+        let config = load_from(values.clone(), Config::read).unwrap();
 
         let application = Application::build(config.clone()).await.unwrap();
         let client = client(&format!("http://{}", application.grpc_addr()));
@@ -106,6 +108,7 @@ impl World {
             config,
             client,
             admin_addr,
+            values,
             provider_url,
             provider: stop,
             process,
