@@ -8,9 +8,11 @@
 mod attempts;
 mod booking;
 mod charging;
+mod hot_account;
 mod idempotency;
 mod interruptions;
 mod ledger;
+mod ledger_model;
 mod mishaps;
 mod paying;
 mod provider;
