@@ -67,7 +67,7 @@ impl Config {
                 "PAY_WAIT_MS",
                 8_000,
                 50..=60_000,
-                "How long a caller waits for its payment's end before it is told how far the payment is.",
+                "How long a caller waits for the end of its payment, charge or refund before it is told how far it is.",
             ),
             lease,
             provider_lease: lease + provider.longest_call() * 2,
@@ -75,7 +75,8 @@ impl Config {
                 "PAYMENT_RETRY_MIN_MS",
                 400,
                 10..=60_000,
-                "The wait before a step of a payment is tried a second time; it doubles each time, with jitter.",
+                "The wait before a step of a payment, charge or refund is tried a second time; it doubles each time, with \
+                 jitter.",
             ),
             retry_max: env.millis(
                 "PAYMENT_RETRY_MAX_MS",
