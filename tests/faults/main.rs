@@ -9,6 +9,7 @@ mod network;
 mod postgres;
 mod rabbitmq;
 mod redis;
+mod steps;
 mod watch;
 
 use std::time::{Duration, Instant};

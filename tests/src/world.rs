@@ -62,6 +62,19 @@ impl Services {
         self.0.lock().await.start_service(service).await.unwrap();
     }
 
+    /// Kills a service and starts it with another value in its environment.
+    pub async fn restart_with(&self, service: &str, variable: &str, value: &str) {
+        let mut system = self.0.lock().await;
+        system.kill_service(service).await.unwrap();
+        system.set_env(service, variable, value).unwrap();
+        system.start_service(service).await.unwrap();
+    }
+
+    /// Whether a service is gone, without having been asked to.
+    pub async fn has_ended(&self, service: &str) -> bool {
+        self.0.lock().await.has_ended(service).unwrap()
+    }
+
     /// It is there and does not answer.
     pub async fn pause(&self, service: &str) {
         self.0.lock().await.pause_service(service).unwrap();

@@ -185,6 +185,20 @@ impl System {
             .map(|(_, value)| value.as_str())
     }
 
+    /// Sets a variable of a service's environment, from its next start on.
+    pub fn set_env(&mut self, service: &str, variable: &str, value: &str) -> Result<()> {
+        let env = &mut self.node_mut(service)?.env;
+        env.retain(|(name, _)| name != variable);
+        env.push((variable.to_owned(), value.to_owned()));
+        Ok(())
+    }
+
+    /// Whether a service that was started has ended.
+    pub fn has_ended(&mut self, service: &str) -> Result<bool> {
+        let process = self.node_mut(service)?.process.as_mut();
+        Ok(process.is_none_or(|process| process.ended().is_some()))
+    }
+
     /// The pid of a service, while it runs.
     pub fn pid(&self, service: &str) -> Option<i32> {
         self.node(service).ok()?.process.as_ref().map(Process::pid)

@@ -10,7 +10,9 @@ use tokio_util::sync::CancellationToken;
 use vocabulary::ReservationId;
 
 use crate::app::App;
+use crate::app::saga::points;
 use crate::booking::BookingError;
+use crate::domain::Refund;
 use crate::store::StoreError;
 
 /// Why a round came to nothing; the next one tries again.
@@ -40,6 +42,9 @@ impl App {
         if !paid.is_empty() {
             let begun = self.store.insert_schedule_refunds(&paid).await?;
             metrics::counter!("payment_schedule_refunds_total").increment(begun);
+            if begun > 0 {
+                points::begun::<Refund>();
+            }
         }
         let is_full = usize::try_from(batch).is_ok_and(|batch| paid.len() >= batch);
         Ok(last.filter(|_| is_full))

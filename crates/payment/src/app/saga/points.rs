@@ -16,6 +16,11 @@ pub(in crate::app) fn recorded<S: Saga>(next: &S) {
     reach::<S>(next.position().state, "recorded");
 }
 
+/// Where it has just recorded sagas that nobody drives yet.
+pub(in crate::app) fn begun<S: Saga>() {
+    reach::<S>("CREATED", "recorded");
+}
+
 #[cfg(feature = "failpoints")]
 fn reach<S: Saga>(state: &str, side: &str) {
     fail::fail_point!(&name(S::KIND, state, side), |_| std::process::abort());
