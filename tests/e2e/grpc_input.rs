@@ -49,6 +49,7 @@ fn auth_rows() -> Vec<Wrong> {
         password: "long enough 1".to_owned(),
         name: "Kim".to_owned(),
         client_address: String::new(),
+        idempotency_key: String::new(),
     };
     let log_in = auth::LogInRequest {
         email: "kim@example.test".to_owned(),
@@ -98,9 +99,17 @@ fn auth_rows() -> Vec<Wrong> {
             "SignUp",
             &auth::SignUpRequest {
                 name: "Kim\0".to_owned(),
-                ..sign_up
+                ..sign_up.clone()
             },
             &["name"],
+        ),
+        wrong(
+            "SignUp",
+            &auth::SignUpRequest {
+                idempotency_key: text(256),
+                ..sign_up
+            },
+            &["idempotencyKey"],
         ),
         wrong("LogIn", &auth::LogInRequest::default(), &["email", "password"]),
         wrong(

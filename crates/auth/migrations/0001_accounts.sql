@@ -5,8 +5,13 @@ CREATE TABLE users (
     email         text        NOT NULL,
     name          text        NOT NULL,
     password_hash text        NOT NULL,
+    -- The idempotency key that it was made with: for 24 hours the same request finds its account by it. What else the
+    -- request said is compared with the account itself, so that nothing more is kept of the password than its hash.
+    sign_up_key   text,
     created_at    timestamptz NOT NULL DEFAULT frontrow_now(),
 
+    -- A key is something to tell one request from another.
+    CONSTRAINT users_sign_up_key_is_bounded CHECK (length(sign_up_key) BETWEEN 1 AND 255),
     -- One address, one account: two sign-ups in a race are settled here.
     CONSTRAINT users_email_is_unique UNIQUE (email),
     -- Addresses are compared without regard to case, so only one spelling is kept.

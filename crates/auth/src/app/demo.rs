@@ -39,6 +39,7 @@ pub async fn seed_demo(store: &Store, passwords: &Passwords) -> Result<(), AppEr
             name,
             password_hash: passwords.hash(SecretString::from(demo::PASSWORD)).await?,
             roles: roles.to_vec(),
+            sign_up_key: None,
         };
         match store.add_account(&account).await {
             // Another replica was quicker.

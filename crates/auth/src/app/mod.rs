@@ -76,6 +76,9 @@ pub enum AppError {
     /// There is no such account, or its password is another.
     #[error("e-mail or password is wrong")]
     InvalidCredentials,
+    /// The idempotency key made an account with another password or name.
+    #[error("the idempotency key was used for another request")]
+    KeyReused,
     /// Too many attempts; come again after this time.
     #[error("too many attempts")]
     TooManyAttempts(Duration),

@@ -137,6 +137,46 @@ impl PersonName {
     }
 }
 
+/// Text that is no key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidKey {
+    /// Longer than [`SignUpKey::MAX_CHARS`].
+    #[error("must be at most {} characters", SignUpKey::MAX_CHARS)]
+    TooLong,
+    /// A line break, a tab, a NUL.
+    #[error("must not contain control characters")]
+    Control,
+}
+
+/// What names one request to sign up, so that it can be sent again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignUpKey(String);
+
+impl SignUpKey {
+    /// The longest key, in characters.
+    pub const MAX_CHARS: usize = 255;
+
+    /// Reads a key; `None` when there is none.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn parse(text: &str) -> Result<Option<Self>, InvalidKey> {
+        if text.chars().count() > Self::MAX_CHARS {
+            return Err(InvalidKey::TooLong);
+        }
+        if text.chars().any(char::is_control) {
+            return Err(InvalidKey::Control);
+        }
+        Ok((!text.is_empty()).then(|| Self(text.to_owned())))
+    }
+
+    /// The key.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// A password that must not be taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidPassword {

@@ -4,6 +4,8 @@ mod account;
 mod attempts;
 mod session;
 
-pub use account::{Email, InvalidEmail, InvalidName, InvalidPassword, NewPassword, PersonName, User};
+pub use account::{
+    Email, InvalidEmail, InvalidKey, InvalidName, InvalidPassword, NewPassword, PersonName, SignUpKey, User,
+};
 pub use attempts::{Allowance, AttemptKey, AttemptLimits, Origin};
 pub use session::{EndReason, Event, RETRIES_PER_TRADE, Refused, SessionId, SessionState, Step, decide};

@@ -13,6 +13,7 @@ impl From<AppError> for Problem {
             AppError::Fields(fields) => Self::fields(fields),
             AppError::InvalidCredentials => Self::of(ProblemCode::InvalidCredentials),
             AppError::InvalidRefreshToken => Self::of(ProblemCode::InvalidRefreshToken),
+            AppError::KeyReused => Self::of(ProblemCode::IdempotencyKeyReused),
             AppError::TooManyAttempts(wait) => Self::of(ProblemCode::TooManyRequests).retry_after(wait),
             AppError::TooManyRetries => Self::new(
                 ProblemCode::TooManyRequests,

@@ -39,12 +39,14 @@ impl<L: Lines<Ticket = queue::Ticket>> AuthService for Service<L> {
             password,
             name,
             client_address,
+            idempotency_key,
         } = request.into_inner();
         let asked = SignUp {
             email,
             password: SecretString::from(password),
             name,
             origin: Origin::read(&client_address),
+            idempotency_key,
         };
         let user = self.app.sign_up(asked).await.map_err(Problem::from)?;
         Ok(Response::new(SignUpResponse {

@@ -4,7 +4,7 @@ use time::OffsetDateTime;
 use vocabulary::{Role, UserId};
 
 use super::{Store, StoreError, unreadable};
-use crate::domain::{Email, PersonName, User};
+use crate::domain::{Email, PersonName, SignUpKey, User};
 use crate::secrets::PasswordHash;
 
 /// An account to be made.
@@ -20,6 +20,8 @@ pub struct NewAccount {
     pub password_hash: PasswordHash,
     /// What its user may do.
     pub roles: Vec<Role>,
+    /// What named the request.
+    pub sign_up_key: Option<SignUpKey>,
 }
 
 /// An account with what its password is verified by.
@@ -42,8 +44,8 @@ impl Store {
         let created_at = sqlx::query_scalar!(
             r#"
             WITH added AS (
-                INSERT INTO users (user_id, email, name, password_hash)
-                VALUES ($1, $2, $3, $4)
+                INSERT INTO users (user_id, email, name, password_hash, sign_up_key)
+                VALUES ($1, $2, $3, $4, $6)
                 RETURNING user_id, created_at
             ), granted AS (
                 INSERT INTO user_roles (user_id, role)
@@ -56,10 +58,23 @@ impl Store {
             account.name.as_str(),
             account.password_hash.to_string(),
             &roles,
+            account.sign_up_key.as_ref().map(SignUpKey::as_str),
         )
         .fetch_one(&self.pool)
         .await?;
         Ok(created_at)
+    }
+
+    /// Whether the account of this address was made by a request with this key, not longer ago than keys are kept.
+    pub async fn was_signed_up_with(&self, email: &Email, key: &SignUpKey) -> Result<bool, StoreError> {
+        Ok(sqlx::query_scalar!(
+            r#"SELECT EXISTS (SELECT FROM users WHERE email = $1 AND sign_up_key = $2
+                              AND created_at > frontrow_now() - interval '24 hours') AS "was!""#,
+            email.as_str(),
+            key.as_str(),
+        )
+        .fetch_one(&self.pool)
+        .await?)
     }
 
     /// The account of this address.

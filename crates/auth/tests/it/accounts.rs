@@ -1,5 +1,7 @@
 //! Signing up.
 
+use std::time::Duration;
+
 use contracts::auth::SignUpRequest;
 use futures::future::join_all;
 use service_kit::problem::Problem;
@@ -15,6 +17,7 @@ async fn a_new_account_is_a_buyer_with_its_address_in_lower_case() {
         password: PASSWORD.to_owned(),
         name: " 김민수 ".to_owned(),
         client_address: "192.0.2.1".to_owned(),
+        idempotency_key: String::new(),
     };
     let user = system
         .client()
@@ -57,6 +60,7 @@ async fn every_wrong_field_is_named_with_its_rule() {
         password: "short".to_owned(),
         name: "\u{7}".to_owned(),
         client_address: "192.0.2.1".to_owned(),
+        idempotency_key: String::new(),
     };
     let problem = Problem::from(system.client().sign_up(request).await.unwrap_err());
     let fields: Vec<_> = problem.fields.iter().map(|error| error.field.as_str()).collect();
@@ -77,6 +81,89 @@ async fn every_wrong_field_is_named_with_its_rule() {
         "{missing:?}"
     );
     assert_eq!(missing.fields.len(), 3);
+}
+
+fn keyed(key: &str) -> SignUpRequest {
+    SignUpRequest {
+        email: "kim@example.com".to_owned(),
+        password: PASSWORD.to_owned(),
+        name: "Kim Minsu".to_owned(),
+        client_address: "192.0.2.1".to_owned(),
+        idempotency_key: key.to_owned(),
+    }
+}
+
+async fn send(system: &System, request: SignUpRequest) -> Result<String, ProblemCode> {
+    match system.client().sign_up(request).await {
+        Ok(answer) => Ok(answer.into_inner().user.unwrap().user_id),
+        Err(status) => Err(Problem::from(status).code),
+    }
+}
+
+#[tokio::test]
+async fn promise_9_a_repeated_key_answers_the_account_that_it_made() {
+    let system = System::start().await;
+    let made = send(&system, keyed("once")).await.unwrap();
+    let repeat = SignUpRequest {
+        email: " KIM@example.com".to_owned(),
+        ..keyed("once")
+    };
+    assert_eq!(send(&system, repeat).await, Ok(made));
+
+    for other in [
+        SignUpRequest {
+            password: "another password".to_owned(),
+            ..keyed("once")
+        },
+        SignUpRequest {
+            name: "Lee".to_owned(),
+            ..keyed("once")
+        },
+    ] {
+        assert_eq!(send(&system, other).await, Err(ProblemCode::IdempotencyKeyReused));
+    }
+    for key in ["twice", ""] {
+        assert_eq!(send(&system, keyed(key)).await, Err(ProblemCode::EmailTaken));
+    }
+    // Another account may use the same key.
+    let other = SignUpRequest {
+        email: "lee@example.com".to_owned(),
+        ..keyed("once")
+    };
+    assert!(send(&system, other).await.is_ok());
+    let long = Problem::from(
+        system
+            .client()
+            .sign_up(keyed(&"k".repeat(256)))
+            .await
+            .unwrap_err(),
+    );
+    assert_eq!(long.fields[0].field, "idempotencyKey");
+}
+
+#[tokio::test]
+async fn a_key_of_a_sign_up_is_known_for_24_hours() {
+    let system = System::start().await;
+    let made = send(&system, keyed("once")).await;
+    let a_minute = Duration::from_secs(60);
+    system
+        .database
+        .step_clock(Duration::from_secs(86_400) - a_minute)
+        .await;
+    assert_eq!(send(&system, keyed("once")).await, made);
+    system.database.step_clock(2 * a_minute).await;
+    assert_eq!(send(&system, keyed("once")).await, Err(ProblemCode::EmailTaken));
+}
+
+#[tokio::test]
+async fn promise_9_of_many_sign_ups_with_one_key_at_once_all_answer_one_account() {
+    let system = System::start().await;
+    let answers = join_all((0..8).map(|_| send(&system, keyed("once")))).await;
+    let first = answers[0].clone().unwrap();
+    assert!(
+        answers.iter().all(|answer| *answer == Ok(first.clone())),
+        "{answers:?}"
+    );
 }
 
 #[tokio::test]

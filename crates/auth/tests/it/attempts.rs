@@ -158,6 +158,7 @@ async fn sign_ups_from_one_address_are_bounded() {
             password: PASSWORD.to_owned(),
             name: "Kim".to_owned(),
             client_address: from.to_owned(),
+            idempotency_key: String::new(),
         };
         system.client().sign_up(request).await.map_err(Problem::from)
     };

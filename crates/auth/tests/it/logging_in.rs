@@ -113,6 +113,7 @@ async fn a_wrong_password_and_an_unknown_address_cost_one_verification_each() {
         password: PASSWORD.into(),
         name: "Kim".to_owned(),
         origin,
+        idempotency_key: String::new(),
     };
     auth.sign_up(account).await.unwrap();
 

@@ -67,6 +67,7 @@ impl System {
             password: PASSWORD.to_owned(),
             name: "Kim Minsu".to_owned(),
             client_address: "192.0.2.1".to_owned(),
+            idempotency_key: String::new(),
         };
         let answer = self.client().sign_up(request).await?;
         Ok(answer.into_inner().user.unwrap())

@@ -15,7 +15,7 @@ use vocabulary::{ConcertId, ProblemCode as P};
 
 use super::queue::Ticket;
 use crate::client_address::ClientAddress;
-use crate::extract::{Body, Rules};
+use crate::extract::{Body, IdempotencyKey, Rules};
 use crate::openapi::{BODY, problems};
 use crate::problem::ApiProblem;
 use crate::state::App;
@@ -71,16 +71,17 @@ impl TryFrom<auth::User> for User {
     }
 }
 
-problems!(SignUpProblems: BODY, &[P::EmailTaken, P::TooManyRequests]);
+problems!(SignUpProblems: BODY, &[P::EmailTaken, P::IdempotencyKeyReused, P::TooManyRequests]);
 
 /// Make an account.
 #[utoipa::path(
-    post, path = "/v1/auth/signup", tag = "auth", request_body = SignUp,
+    post, path = "/v1/auth/signup", tag = "auth", params(IdempotencyKey), request_body = SignUp,
     responses((status = 201, body = User, description = "The new user."), SignUpProblems)
 )]
 async fn sign_up(
     State(app): State<App>,
     ClientAddress(client): ClientAddress,
+    IdempotencyKey(idempotency_key): IdempotencyKey,
     Body(request): Body<SignUp>,
 ) -> Result<impl IntoResponse, ApiProblem> {
     let request = SignUpRequest {
@@ -88,6 +89,7 @@ async fn sign_up(
         password: request.password,
         name: request.name,
         client_address: client.to_string(),
+        idempotency_key,
     };
     let answer = app.clients.auth.clone().sign_up(request).await?.into_inner();
     let user = User::try_from(wire::required("SignUpResponse.user", answer.user)?)?;
