@@ -815,6 +815,23 @@ fn payment_rows() -> Vec<Wrong> {
             },
             &["cursor", "limit"],
         ),
+        wrong(
+            "CancelReservation",
+            &payment::CancelReservationRequest {
+                user_id: no_id(),
+                reservation_id: no_id(),
+                idempotency_key: text(256),
+            },
+            &["userId", "reservationId", "idempotencyKey"],
+        ),
+        wrong(
+            "GetRefund",
+            &payment::GetRefundRequest {
+                user_id: id(),
+                reservation_id: no_id(),
+            },
+            &["reservationId"],
+        ),
     ]
 }
 

@@ -7,6 +7,7 @@ mod machine;
 mod payment;
 pub mod reconcile;
 mod refund;
+mod share;
 mod state;
 mod terms;
 
@@ -17,6 +18,7 @@ pub use charge::{
 pub use ledger::{Movement, TransferKind, movements};
 pub use machine::{Refused, UnknownState};
 pub use payment::{NewPayment, Payment};
-pub use refund::{InvalidShare, NewRefund, PaidBy, Refund, RefundEvent, RefundReason, RefundState, Share};
+pub use refund::{NewRefund, Refund, RefundEvent, RefundReason, RefundState};
+pub use share::{InvalidShare, PaidBy, Share};
 pub use state::{Event, State};
 pub use terms::{Terms, TermsError, split};

@@ -120,7 +120,6 @@ impl Store {
     pub async fn insert_refund(
         &self,
         new: &NewRefund,
-        user_id: UserId,
         key: Option<&RequestKey>,
         lease: Duration,
     ) -> Result<RefundInserted, StoreError> {
@@ -129,7 +128,7 @@ impl Store {
                 "UPDATE refunds SET idempotency_key = NULL, request_hash = NULL
                  WHERE user_id = $1 AND idempotency_key = $2
                    AND created_at < frontrow_now() - make_interval(hours => $3)",
-                user_id.as_uuid(),
+                new.user_id.as_uuid(),
                 key.key,
                 KEY_HOURS,
             )
@@ -139,12 +138,15 @@ impl Store {
         let inserted = sqlx::query!(
             "INSERT INTO refunds (refund_id, payment_id, reservation_id, user_id, reason, state, currency, order_id,
                                   idempotency_key, request_hash, resume_at)
-             SELECT $1, payment_id, reservation_id, user_id, $3, $4, currency, order_id, $5, $6,
-                    frontrow_now() + make_interval(secs => $7)
-             FROM payments WHERE payment_id = $2 AND state = 'SUCCEEDED'
+             SELECT $1, payment_id, reservation_id, user_id, $5, $6, currency, order_id, $7, $8,
+                    frontrow_now() + make_interval(secs => $9)
+             FROM payments
+             WHERE payment_id = $2 AND reservation_id = $3 AND user_id = $4 AND state = 'SUCCEEDED'
              ON CONFLICT DO NOTHING",
             new.refund_id.as_uuid(),
             new.payment_id.as_uuid(),
+            new.reservation_id.as_uuid(),
+            new.user_id.as_uuid(),
             new.reason.as_str(),
             RefundState::Created.as_str(),
             key.map(|key| key.key.as_str()),
@@ -158,11 +160,13 @@ impl Store {
             return refund.map(RefundInserted::New).ok_or(StoreError::Superseded);
         }
         if let Some(key) = key
-            && let Some((refund, same_request)) = self.refund_by_key(user_id, key).await?
+            && let Some((refund, same_request)) = self.refund_by_key(new.user_id, key).await?
         {
             return Ok(RefundInserted::SameKey { refund, same_request });
         }
-        let another = self.refund_of_payment(new.payment_id).await?;
+        let another = self
+            .refund_of_reservation(new.user_id, new.reservation_id)
+            .await?;
         another.map(RefundInserted::Another).ok_or(StoreError::Superseded)
     }
 
@@ -255,21 +259,6 @@ impl Store {
              ORDER BY state = 'REFUSED', refund_id DESC LIMIT 1",
             reservation_id.as_uuid(),
             user_id.as_uuid(),
-        )
-        .fetch_optional(&self.pool)
-        .await?;
-        match found {
-            Some(refund_id) => self.refund(RefundId::from_uuid(refund_id)).await,
-            None => Ok(None),
-        }
-    }
-
-    /// The refund that undoes a payment; where all were refused the latest.
-    async fn refund_of_payment(&self, payment_id: PaymentId) -> Result<Option<Refund>, StoreError> {
-        let found = sqlx::query_scalar!(
-            "SELECT refund_id FROM refunds WHERE payment_id = $1
-             ORDER BY state = 'REFUSED', refund_id DESC LIMIT 1",
-            payment_id.as_uuid(),
         )
         .fetch_optional(&self.pool)
         .await?;

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use vocabulary::{ChargeId, ProblemCode, ReservationId, UserId};
 
 use crate::ledger::assert_balanced;
-use crate::mishaps::{Interruption, Mishap, process};
+use crate::mishaps::{Mishap, Survived, survive};
 use crate::world::{World, card, status};
 
 pub(crate) fn asked(user_id: UserId, amount: i64, payment_key: &str) -> CreateChargeRequest {
@@ -318,25 +318,12 @@ const WAYS: [(&str, ChargeState); 3] = [
     ("unavailable", ChargeState::Succeeded),
 ];
 
-/// Lets one charge go its way under a mishap until it has ended. Answers how many calls it took, and in which state it was
-/// found where its process died.
-async fn go(world: &World, (outcome, end): (&str, ChargeState), mishap: Mishap) -> (usize, Option<String>) {
+/// Lets one charge go its way under a mishap until it has ended.
+async fn go(world: &World, (outcome, end): (&str, ChargeState), mishap: Mishap) -> Survived {
     let user_id = UserId::new();
     let charge = recorded(world, user_id, &card(outcome)).await;
     let charge_id = charge.charge_id;
-    let interruption = Interruption::new(mishap);
-    let first = process(world, &interruption);
-    let died = tokio::select! {
-        driven = first.drive(charge, Duration::from_secs(10)) => {
-            driven.unwrap();
-            None
-        }
-        () = interruption.death() => {
-            let found = world.store().charge(charge_id).await.unwrap().unwrap();
-            Some(found.state.to_string())
-        }
-    };
-    world.settle(&process(world, &interruption)).await;
+    let survived = survive(world, charge, mishap).await;
     let ended = world.store().charge(charge_id).await.unwrap().unwrap();
     assert_eq!(ended.state, end, "{outcome}, {mishap:?}");
     let points = if end == ChargeState::Succeeded { 5_000 } else { 0 };
@@ -346,7 +333,7 @@ async fn go(world: &World, (outcome, end): (&str, ChargeState), mishap: Mishap) 
         "{outcome}, {mishap:?}"
     );
     assert_balanced(world).await;
-    (interruption.calls(), died)
+    survived
 }
 
 #[tokio::test]
@@ -355,11 +342,10 @@ async fn promise_15_a_process_that_dies_anywhere_in_a_charge_leaves_nothing_undo
     let mut found_in = BTreeSet::new();
     let mut deaths = 0;
     for way in WAYS {
-        let (calls, _) = go(&world, way, Mishap::None).await;
+        let Survived { calls, .. } = go(&world, way, Mishap::None).await;
         for n in 0..calls {
             for mishap in [Mishap::DiesBefore(n), Mishap::DiesAfter(n)] {
-                let (_, died) = go(&world, way, mishap).await;
-                found_in.extend(died);
+                found_in.extend(go(&world, way, mishap).await.found_in);
                 deaths += 1;
             }
         }
@@ -380,7 +366,7 @@ async fn promise_15_a_process_that_dies_anywhere_in_a_charge_leaves_nothing_undo
 async fn every_call_of_a_charge_may_fail_or_lose_its_answer_or_arrive_twice() {
     let world = World::start().await;
     for way in WAYS {
-        let (calls, _) = go(&world, way, Mishap::None).await;
+        let Survived { calls, .. } = go(&world, way, Mishap::None).await;
         for n in 0..calls {
             go(&world, way, Mishap::Fails(n)).await;
             go(&world, way, Mishap::AnswerLost(n)).await;

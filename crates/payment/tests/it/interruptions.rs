@@ -2,8 +2,6 @@
 //! be delivered twice: each payment still ends, and the money with it.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::time::Duration;
 
 use contracts::booking::ReservationStatus;
 use payment::domain::{NewPayment, OrderId, Payment, PaymentKey, State, split};
@@ -12,7 +10,7 @@ use vocabulary::{Amount, Currency, PaymentId};
 
 use crate::booking::{Call, Fault};
 use crate::ledger::assert_balanced;
-use crate::mishaps::{Interruption, Mishap, process};
+use crate::mishaps::{Mishap, Survived, survive};
 use crate::world::{Hold, World, card};
 
 /// A payment that was recorded, and not a step further.
@@ -100,9 +98,8 @@ const WAYS: [Way; 6] = [
     },
 ];
 
-/// Lets one payment go its way under a mishap until it has ended. Answers how many calls it took, and in which state it
-/// was found where its process died.
-async fn go(world: &World, way: &Way, mishap: Mishap) -> (usize, Option<String>) {
+/// Lets one payment go its way under a mishap until it has ended.
+async fn go(world: &World, way: &Way, mishap: Mishap) -> Survived {
     let hold = world.hold_with(10_000, way.wallet).await;
     let payment_key = way.card.map(card).unwrap_or_default();
     let payment = recorded(world, &hold, way.points, &payment_key).await;
@@ -111,33 +108,14 @@ async fn go(world: &World, way: &Way, mishap: Mishap) -> (usize, Option<String>)
         world.booking.fault(Call::Confirm, Fault::LapsedBefore);
     }
 
-    let interruption = Interruption::new(mishap);
-    world.booking.interrupt(Some(Arc::clone(&interruption)));
-    let first = process(world, &interruption);
-    let died = tokio::select! {
-        driven = first.drive(payment, Duration::from_secs(10)) => {
-            driven.unwrap();
-            None
-        }
-        // Whatever it was about to do or to record is lost with it.
-        () = interruption.death() => Some(
-            sqlx::query_scalar("SELECT state FROM payments WHERE payment_id = $1")
-                .bind(payment_id.as_uuid())
-                .fetch_one(world.database.pool())
-                .await
-                .unwrap(),
-        ),
-    };
-    world.settle(&process(world, &interruption)).await;
-    world.booking.interrupt(None);
-
+    let survived = survive(world, payment, mishap).await;
     let ended = world.store().payment(payment_id).await.unwrap().unwrap();
     let ends = (ended.state, world.booking.status(&hold));
     // A mishap may make the outcome unknown, and while it is a hold does not lapse.
     let held = way.lapses && ends == (State::Succeeded, ReservationStatus::Confirmed);
     assert!(ends == way.ends || held, "{}, {mishap:?}: {ends:?}", way.name);
     assert_balanced(world).await;
-    (interruption.calls(), died)
+    survived
 }
 
 #[tokio::test]
@@ -146,11 +124,10 @@ async fn promise_15_a_process_that_dies_anywhere_leaves_nothing_undone() {
     let mut found_in = BTreeSet::new();
     let mut deaths = 0;
     for way in &WAYS {
-        let (calls, _) = go(&world, way, Mishap::None).await;
+        let Survived { calls, .. } = go(&world, way, Mishap::None).await;
         for n in 0..calls {
             for mishap in [Mishap::DiesBefore(n), Mishap::DiesAfter(n)] {
-                let (_, died) = go(&world, way, mishap).await;
-                found_in.extend(died);
+                found_in.extend(go(&world, way, mishap).await.found_in);
                 deaths += 1;
             }
         }
@@ -166,7 +143,7 @@ async fn promise_15_a_process_that_dies_anywhere_leaves_nothing_undone() {
 async fn every_call_may_fail_or_lose_its_answer() {
     let world = World::start().await;
     for way in &WAYS {
-        let (calls, _) = go(&world, way, Mishap::None).await;
+        let Survived { calls, .. } = go(&world, way, Mishap::None).await;
         for n in 0..calls {
             go(&world, way, Mishap::Fails(n)).await;
             go(&world, way, Mishap::AnswerLost(n)).await;

@@ -366,9 +366,11 @@ impl<'a> Run<'a> {
         let new = NewRefund {
             refund_id,
             payment_id: payment.payment_id,
+            reservation_id: payment.reservation_id,
+            user_id: payment.user_id,
             reason: RefundReason::Buyer,
         };
-        let inserted = self.store.insert_refund(&new, payment.user_id, None, LEASE).await;
+        let inserted = self.store.insert_refund(&new, None, LEASE).await;
         let RefundInserted::New(mut refund) = inserted.map_err(text)? else {
             return Ok(Came::Nothing);
         };

@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use payment::app::App;
+use payment::app::saga::Saga;
 use payment::domain::OrderId;
 use payment::provider::{
     Balance, Cancel, Cancellation, Charge, Closed, Confirmation, Found, Lookup, NoAnswer, PaymentProvider,
     TossProvider, TransactionPage, Window,
 };
+use sqlx::AssertSqlSafe;
 use tokio::sync::Notify;
 
 use crate::world::World;
@@ -148,4 +151,39 @@ pub(crate) fn losing_answers(world: &World) -> App {
 /// A process whose first request to the provider never arrives.
 pub(crate) fn losing_requests(world: &World) -> App {
     process(world, &Interruption::new(Mishap::Fails(0)))
+}
+
+/// What a mishap came to.
+pub(crate) struct Survived {
+    /// How many calls it all took.
+    pub calls: usize,
+    /// In which state the saga was found where its process died, if it did.
+    pub found_in: Option<String>,
+}
+
+/// Lets a saga that was just recorded go its way under a mishap until everything has ended.
+pub(crate) async fn survive<S: Saga>(world: &World, saga: S, mishap: Mishap) -> Survived {
+    let id = saga.position().id;
+    let interruption = Interruption::new(mishap);
+    world.booking.interrupt(Some(Arc::clone(&interruption)));
+    let first = process(world, &interruption);
+    let found_in = tokio::select! {
+        driven = first.drive(saga, Duration::from_secs(10)) => {
+            driven.unwrap();
+            None
+        }
+        // Whatever it was about to do or to record is lost with it.
+        () = interruption.death() => {
+            let kind = S::KIND;
+            let state = format!("SELECT state FROM {kind}s WHERE {kind}_id = $1");
+            let state = sqlx::query_scalar(AssertSqlSafe(state)).bind(id);
+            Some(state.fetch_one(world.database.pool()).await.unwrap())
+        }
+    };
+    world.settle(&process(world, &interruption)).await;
+    world.booking.interrupt(None);
+    Survived {
+        calls: interruption.calls(),
+        found_in,
+    }
 }

@@ -2,13 +2,12 @@
 //! delivered twice: each refund still ends, and the money with it.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use contracts::booking::ReservationStatus;
 use payment::domain::RefundState;
 
 use crate::ledger::assert_balanced;
-use crate::mishaps::{Interruption, Mishap, process};
+use crate::mishaps::{Mishap, Survived, survive};
 use crate::refunding::{paid, recorded};
 use crate::world::{World, card};
 
@@ -68,9 +67,8 @@ const WAYS: [Way; 6] = [
     },
 ];
 
-/// Lets one refund go its way under a mishap until it has ended. Answers how many calls it took, and in which state it was
-/// found where its process died.
-async fn go(world: &World, way: &Way, mishap: Mishap) -> (usize, Option<String>) {
+/// Lets one refund go its way under a mishap until it has ended.
+async fn go(world: &World, way: &Way, mishap: Mishap) -> Survived {
     let payment_key = way.card.map(card);
     let hold = paid(world, way.points, payment_key.as_deref()).await;
     world.booking.gives_back(&hold, way.percent);
@@ -78,26 +76,7 @@ async fn go(world: &World, way: &Way, mishap: Mishap) -> (usize, Option<String>)
     let refund_id = refund.refund_id;
     let (_, given_back) = world.provider_totals().await;
 
-    let interruption = Interruption::new(mishap);
-    world.booking.interrupt(Some(interruption.clone()));
-    let first = process(world, &interruption);
-    let died = tokio::select! {
-        driven = first.drive(refund, Duration::from_secs(10)) => {
-            driven.unwrap();
-            None
-        }
-        // Whatever it was about to do or to record is lost with it.
-        () = interruption.death() => Some(
-            sqlx::query_scalar("SELECT state FROM refunds WHERE refund_id = $1")
-                .bind(refund_id.as_uuid())
-                .fetch_one(world.database.pool())
-                .await
-                .unwrap(),
-        ),
-    };
-    world.settle(&process(world, &interruption)).await;
-    world.booking.interrupt(None);
-
+    let survived = survive(world, refund, mishap).await;
     let ended = world.store().refund(refund_id).await.unwrap().unwrap();
     let ends = (ended.state, world.booking.status(&hold));
     assert_eq!(ends, way.ends, "{}, {mishap:?}", way.name);
@@ -120,7 +99,7 @@ async fn go(world: &World, way: &Way, mishap: Mishap) -> (usize, Option<String>)
         ended.state == RefundState::Completed
     );
     assert_balanced(world).await;
-    (interruption.calls(), died)
+    survived
 }
 
 #[tokio::test]
@@ -129,11 +108,10 @@ async fn promise_15_a_refund_whose_process_dies_anywhere_still_ends() {
     let mut found_in = BTreeSet::new();
     let mut deaths = 0;
     for way in &WAYS {
-        let (calls, _) = go(&world, way, Mishap::None).await;
+        let Survived { calls, .. } = go(&world, way, Mishap::None).await;
         for n in 0..calls {
             for mishap in [Mishap::DiesBefore(n), Mishap::DiesAfter(n)] {
-                let (_, died) = go(&world, way, mishap).await;
-                found_in.extend(died);
+                found_in.extend(go(&world, way, mishap).await.found_in);
                 deaths += 1;
             }
         }
@@ -151,7 +129,7 @@ async fn promise_15_a_refund_whose_process_dies_anywhere_still_ends() {
 async fn every_call_of_a_refund_may_fail_or_lose_its_answer() {
     let world = World::start().await;
     for way in &WAYS {
-        let (calls, _) = go(&world, way, Mishap::None).await;
+        let Survived { calls, .. } = go(&world, way, Mishap::None).await;
         for n in 0..calls {
             go(&world, way, Mishap::Fails(n)).await;
             go(&world, way, Mishap::AnswerLost(n)).await;

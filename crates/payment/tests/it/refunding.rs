@@ -223,12 +223,14 @@ async fn insert_twice(world: &World) -> usize {
     let new = || NewRefund {
         refund_id: RefundId::new(),
         payment_id,
+        reservation_id: hold.reservation_id,
+        user_id: hold.user_id,
         reason: payment::domain::RefundReason::Buyer,
     };
     let (one, other) = (new(), new());
     let (one, other) = tokio::join!(
-        store.insert_refund(&one, hold.user_id, None, LEASE),
-        store.insert_refund(&other, hold.user_id, None, LEASE),
+        store.insert_refund(&one, None, LEASE),
+        store.insert_refund(&other, None, LEASE),
     );
     [one.unwrap(), other.unwrap()]
         .iter()
@@ -544,14 +546,12 @@ pub(crate) async fn recorded(world: &World, hold: &Hold) -> payment::domain::Ref
     let new = NewRefund {
         refund_id: RefundId::new(),
         payment_id: payment_id.unwrap().unwrap(),
+        reservation_id: hold.reservation_id,
+        user_id: hold.user_id,
         reason: payment::domain::RefundReason::Buyer,
     };
     let lease = world.config.settings.lease;
-    match store
-        .insert_refund(&new, hold.user_id, None, lease)
-        .await
-        .unwrap()
-    {
+    match store.insert_refund(&new, None, lease).await.unwrap() {
         RefundInserted::New(refund) => refund,
         other => panic!("{other:?}"),
     }

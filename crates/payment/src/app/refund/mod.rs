@@ -90,11 +90,12 @@ impl App {
         let new = NewRefund {
             refund_id: RefundId::new(),
             payment_id,
+            reservation_id,
+            user_id,
             reason: RefundReason::Buyer,
         };
         let lease = self.settings.lease;
-        let inserted = self.store.insert_refund(&new, user_id, key.as_ref(), lease);
-        match inserted.await? {
+        match self.store.insert_refund(&new, key.as_ref(), lease).await? {
             RefundInserted::New(refund) => self.follow_refund(refund).await,
             RefundInserted::SameKey { refund, same_request } => {
                 self.replay_refund(refund, same_request).await
