@@ -56,41 +56,19 @@ enum BatchError {
 impl DueConsumer {
     /// Consumes until `stop`, on a new connection whenever one breaks.
     pub(crate) async fn run(self, config: AmqpConfig, stop: CancellationToken) -> anyhow::Result<()> {
-        let session = |connection: Connection| {
-            let (consumer, stop) = (self.clone(), stop.clone());
-            async move {
-                let ended = consumer.session(&connection, &stop).await;
-                consumer.gate.close();
-                amqp::close(&connection).await;
-                match ended {
-                    Ok(()) => Ok(()),
-                    Err(BatchError::Broker(error)) => Err(error),
-                    Err(error @ BatchError::NotParked) => {
-                        // Unacknowledged, it comes again with the next session.
-                        tracing::error!(%error, "starting anew");
-                        Ok(())
-                    }
-                }
-            }
+        let session = DueSession {
+            consumer: self,
+            stop: stop.clone(),
         };
-        amqp::keep_connected(config, "expire-worker", stop.clone(), session).await
+        amqp::keep_connected(config, "expire-worker", stop, session).await
     }
 
-    async fn session(&self, connection: &Connection, stop: &CancellationToken) -> Result<(), BatchError> {
-        let parking = amqp::confirming_channel(connection).await?;
-        let channel = connection.create_channel().await?;
-        self.queue.declare(&channel).await?;
-        channel.basic_qos(PREFETCH, BasicQosOptions::default()).await?;
-        let mut deliveries = channel
-            .basic_consume(
-                self.queue.queue.as_str().into(),
-                "".into(),
-                BasicConsumeOptions::default(),
-                FieldTable::default(),
-            )
-            .await?;
-        self.gate.open();
-
+    /// Handles batches until the connection breaks or `stop`. What is not acknowledged comes again with the next session.
+    async fn consume(&self, subscribed: Subscribed, stop: &CancellationToken) -> Result<(), BatchError> {
+        let Subscribed {
+            mut deliveries,
+            parking,
+        } = subscribed;
         loop {
             let first = tokio::select! {
                 delivery = deliveries.next() => delivery,
@@ -213,6 +191,46 @@ impl DueConsumer {
             Ok(Err(error)) => Err(error.into()),
             Ok(Ok(_)) | Err(_) => Err(BatchError::NotParked),
         }
+    }
+}
+
+struct DueSession {
+    consumer: DueConsumer,
+    stop: CancellationToken,
+}
+
+/// What messages come from, and where those go that can't be read.
+struct Subscribed {
+    deliveries: Consumer,
+    parking: Channel,
+}
+
+impl amqp::Session for DueSession {
+    type Ready = Subscribed;
+    type Error = BatchError;
+
+    async fn prepare(&self, connection: &Connection) -> Result<Subscribed, lapin::Error> {
+        let parking = amqp::confirming_channel(connection).await?;
+        let channel = connection.create_channel().await?;
+        let queue = &self.consumer.queue;
+        queue.declare(&channel).await?;
+        channel.basic_qos(PREFETCH, BasicQosOptions::default()).await?;
+        let deliveries = channel
+            .basic_consume(
+                queue.queue.as_str().into(),
+                "".into(),
+                BasicConsumeOptions::default(),
+                FieldTable::default(),
+            )
+            .await?;
+        Ok(Subscribed { deliveries, parking })
+    }
+
+    async fn work(&self, subscribed: Subscribed) -> Result<(), BatchError> {
+        self.consumer.gate.open();
+        let ended = self.consumer.consume(subscribed, &self.stop).await;
+        self.consumer.gate.close();
+        ended
     }
 }
 

@@ -2,24 +2,24 @@
 //!
 //! The client library's own recovery does not restore prefetch and gives up after some tries, so the loop is ours.
 
-use std::future::Future;
+mod session;
+
 use std::time::Duration;
 
-use backon::{BackoffBuilder as _, ExponentialBuilder};
 use http::HeaderMap;
 use lapin::options::{ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable, LongString};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, ExchangeKind};
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio_util::sync::CancellationToken;
 
 use crate::config::Environment;
 use crate::telemetry;
 
+pub use session::{Session, keep_connected};
+
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-const BACKOFF_MIN: Duration = Duration::from_millis(100);
-const BACKOFF_MAX: Duration = Duration::from_secs(5);
-const CHECK_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long channels and declarations may take.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How a service reaches RabbitMQ.
@@ -56,52 +56,6 @@ impl AmqpConfig {
     }
 }
 
-/// Runs `session` on a connection, and again on a new one whenever it ends, until `stop`.
-///
-/// The session ends by itself when its connection breaks: every operation on it then fails.
-///
-/// # Errors
-/// Never; the type is that of a task.
-pub async fn keep_connected<F>(
-    config: AmqpConfig,
-    purpose: &'static str,
-    stop: CancellationToken,
-    mut session: impl FnMut(Connection) -> F + Send,
-) -> anyhow::Result<()>
-where
-    F: Future<Output = Result<(), lapin::Error>> + Send,
-{
-    let mut backoff = delays();
-    while !stop.is_cancelled() {
-        match connect(&config, purpose).await {
-            Ok(connection) => {
-                tracing::info!(purpose, "connected to RabbitMQ");
-                let running = session(connection);
-                match running.await {
-                    Ok(()) => backoff = delays(),
-                    Err(error) => tracing::warn!(purpose, %error, "the RabbitMQ session ended"),
-                }
-            }
-            Err(error) => tracing::warn!(purpose, %error, "RabbitMQ does not answer"),
-        }
-        let wait = backoff.next().unwrap_or(BACKOFF_MAX);
-        tokio::select! {
-            () = tokio::time::sleep(wait) => {}
-            () = stop.cancelled() => {}
-        }
-    }
-    Ok(())
-}
-
-fn delays() -> backon::ExponentialBackoff {
-    ExponentialBuilder::default()
-        .with_min_delay(BACKOFF_MIN)
-        .with_max_delay(BACKOFF_MAX)
-        .without_max_times()
-        .with_jitter()
-        .build()
-}
-
 async fn connect(config: &AmqpConfig, purpose: &str) -> Result<Connection, ConnectError> {
     let properties = ConnectionProperties::default().with_connection_name(purpose.into());
     let connecting = Connection::connect(config.url.expose_secret(), properties);
@@ -120,7 +74,7 @@ pub enum ConnectError {
 }
 
 /// Closes a connection whose session is over; a broken one needs no closing.
-pub async fn close(connection: &Connection) {
+async fn close(connection: &Connection) {
     let _ = tokio::time::timeout(CLOSE_TIMEOUT, connection.close(200, "bye".into())).await;
 }
 
@@ -187,7 +141,7 @@ impl DelayQueue {
             // How it is: declaring what is there compares every argument.
             self.declare(&channel).await
         };
-        let checked = tokio::time::timeout(CHECK_TIMEOUT, checked).await;
+        let checked = tokio::time::timeout(ANSWER_TIMEOUT, checked).await;
         close(&connection).await;
         checked.map_err(ConnectError::from)?.map_err(WayError::Differs)
     }

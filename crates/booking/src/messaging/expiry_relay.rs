@@ -27,7 +27,7 @@ const CONFIRM_TIMEOUT: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The relay of one process.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct ExpiryRelay {
     store: Store,
     queue: DelayQueue,
@@ -67,38 +67,11 @@ impl ExpiryRelay {
     /// # Errors
     /// Never; the type is that of a task.
     pub async fn run(self, config: AmqpConfig, stop: CancellationToken) -> anyhow::Result<()> {
-        let session = |connection: Connection| {
-            let (relay, stop) = (self.clone(), stop.clone());
-            async move {
-                let ended = relay.session(&connection, &stop).await;
-                amqp::close(&connection).await;
-                ended
-            }
+        let session = RelaySession {
+            relay: self,
+            stop: stop.clone(),
         };
-        amqp::keep_connected(config, "expiry relay", stop.clone(), session).await
-    }
-
-    async fn session(&self, connection: &Connection, stop: &CancellationToken) -> Result<(), lapin::Error> {
-        let channel = self.open(connection).await?;
-        while !stop.is_cancelled() && channel.status().connected() {
-            match self.publish_waiting(&channel).await {
-                Ok(published) if published >= BATCH as usize => continue,
-                Ok(_) => {}
-                Err(RelayError::Broker(error)) => return Err(error),
-                // A new session declares the queue anew.
-                Err(error @ RelayError::NotConfirmed { .. }) => {
-                    tracing::warn!(%error, "the outbox keeps them");
-                    return Ok(());
-                }
-                Err(RelayError::Store(error)) => tracing::warn!(%error, "the outbox cannot be read now"),
-            }
-            tokio::select! {
-                () = self.messages_wait.notified() => {}
-                () = tokio::time::sleep(LOOK_EVERY) => {}
-                () = stop.cancelled() => {}
-            }
-        }
-        Ok(())
+        amqp::keep_connected(config, "expiry relay", stop, session).await
     }
 
     /// A channel on which [`ExpiryRelay::publish_waiting`] can publish.
@@ -208,5 +181,37 @@ impl ExpiryRelay {
         }
         .instrument(span)
         .await
+    }
+}
+
+struct RelaySession {
+    relay: ExpiryRelay,
+    stop: CancellationToken,
+}
+
+impl amqp::Session for RelaySession {
+    type Ready = Channel;
+    type Error = RelayError;
+
+    async fn prepare(&self, connection: &Connection) -> Result<Channel, lapin::Error> {
+        self.relay.open(connection).await
+    }
+
+    async fn work(&self, channel: Channel) -> Result<(), RelayError> {
+        while !self.stop.is_cancelled() && channel.status().connected() {
+            match self.relay.publish_waiting(&channel).await {
+                Ok(published) if published >= BATCH as usize => continue,
+                Ok(_) => {}
+                Err(RelayError::Store(error)) => tracing::warn!(%error, "the outbox cannot be read now"),
+                // The outbox keeps what was not published, and a new session declares the queue anew.
+                Err(error) => return Err(error),
+            }
+            tokio::select! {
+                () = self.relay.messages_wait.notified() => {}
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = self.stop.cancelled() => {}
+            }
+        }
+        Ok(())
     }
 }
