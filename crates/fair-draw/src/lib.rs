@@ -17,7 +17,7 @@ pub use merkle::{CHUNK, Chunks, chunk_root, path_in, root_of};
 pub use permutation::Permutation;
 pub use receipt::{KeyError, ReceiptKey, Salt, Signature, commitment, leaf};
 pub use record::{Beacon, DrawState, OperatorTrusted, Proof, Receipt, Record, Room, VERSION};
-pub use seed::{BeaconValue, commitment_of_secret, seed};
+pub use seed::{BeaconValue, commitment_of_secret, randomness_of, seed};
 pub use verify::{Flaw, Verified, VerifiedAll, verify_all, verify_order, verify_receipt, verify_record};
 
 /// The most people that one lobby holds: what the permutation's tables are sized for.

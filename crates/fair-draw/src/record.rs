@@ -27,6 +27,29 @@ pub enum DrawState {
     Open,
 }
 
+impl DrawState {
+    /// Every state, in order.
+    pub const ALL: [Self; 5] = [
+        Self::Gathering,
+        Self::Closed,
+        Self::Sealed,
+        Self::Drawn,
+        Self::Open,
+    ];
+
+    /// The word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Gathering => "GATHERING",
+            Self::Closed => "CLOSED",
+            Self::Sealed => "SEALED",
+            Self::Drawn => "DRAWN",
+            Self::Open => "OPEN",
+        }
+    }
+}
+
 /// Why nothing but the operator's word stands for the secret's choice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -35,6 +58,17 @@ pub enum OperatorTrusted {
     NoBeacon,
     /// The announced round could not be had in time.
     BeaconUnavailable,
+}
+
+impl OperatorTrusted {
+    /// The word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NoBeacon => "NO_BEACON",
+            Self::BeaconUnavailable => "BEACON_UNAVAILABLE",
+        }
+    }
 }
 
 /// A beacon's round: announced before, and its value after.

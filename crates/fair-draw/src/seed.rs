@@ -15,6 +15,14 @@ pub struct BeaconValue {
     pub value: Hash,
 }
 
+/// The randomness of a drand round: the SHA-256 of its signature, which is hexadecimal.
+#[must_use]
+pub fn randomness_of(signature: &str) -> Option<Hash> {
+    hex::decode(signature)
+        .ok()
+        .map(|signature| Hash::over(&[&signature]))
+}
+
 /// What is published before anybody joins: the secret's plain SHA-256.
 #[must_use]
 pub fn commitment_of_secret(secret: &Hash) -> Hash {

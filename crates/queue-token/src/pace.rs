@@ -50,6 +50,26 @@ impl Pace {
     }
 }
 
+/// Polls of a lobby that may come within one millisecond after the opening.
+const LOBBY_POLLS_PER_MS: u64 = 50;
+
+/// Milliseconds until one of `people` in a lobby asks again: rarely while the opening is far, and soon enough after it
+/// for everybody to learn of their number within half the claim window. `jitter`, from 0 to 1, spreads them, the wider
+/// the more there are.
+#[must_use]
+pub fn lobby_poll_after_ms(until_opening_ms: u64, people: u64, claim_seconds: u32, jitter: f64) -> u32 {
+    let half_claim_ms = (u64::from(claim_seconds) * 1_000 / 2).max(1);
+    let spread_ms = (people / LOBBY_POLLS_PER_MS).clamp(SHORTEST_MS.min(half_claim_ms), half_claim_ms);
+    let part = |of_ms: u64| (of_ms as f64 * jitter.clamp(0.0, 1.0)) as u64;
+    let after_ms = if until_opening_ms > LONGEST_MS {
+        LONGEST_MS - part(LONGEST_MS / 5)
+    } else {
+        // One who asks before the opening only asks again: all come after it.
+        until_opening_ms + part(spread_ms).max(SHORTEST_MS.min(half_claim_ms))
+    };
+    u32::try_from(after_ms).unwrap_or(u32::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,6 +122,35 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_lobby_learns_of_its_opening_within_half_the_claim_window() {
+        for until_ms in [0, 1, 900, 29_999, 30_000, 30_001, 31_000, 86_400_000] {
+            for people in [0, 1, 20_000, 1_000_000, u64::MAX] {
+                for claim_seconds in [1, 30, 600] {
+                    for jitter in [0.0, 0.5, 1.0] {
+                        let after_ms =
+                            u64::from(lobby_poll_after_ms(until_ms, people, claim_seconds, jitter));
+                        let half_claim_ms = u64::from(claim_seconds) * 500;
+                        assert!(
+                            after_ms <= until_ms + half_claim_ms,
+                            "{until_ms} {people} {claim_seconds}"
+                        );
+                        assert!(after_ms >= 500 && after_ms <= 30_000 + half_claim_ms);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_crowd_is_spread_over_more_time_than_a_few() {
+        let latest = |people| lobby_poll_after_ms(0, people, 30, 1.0);
+        assert_eq!(
+            (latest(100), latest(500_000), latest(1_000_000)),
+            (1_000, 10_000, 15_000)
+        );
     }
 
     #[test]

@@ -13,6 +13,10 @@ CREATE TABLE rooms (
     issued_to        bigint      NOT NULL DEFAULT 0,
     -- Redis gives numbers up to this one; it may have given them or not.
     reserved_to      bigint      NOT NULL DEFAULT 0,
+    -- LOBBY: people gather and no number is given. DRAWING: the lobby is closed and nobody is called. LINE: neither.
+    stage            text        NOT NULL DEFAULT 'LINE',
+    -- Numbers up to this one are drawn among those who gathered; later ones are given in order of arrival.
+    drawn_to         bigint      NOT NULL DEFAULT 0,
     -- Which filling of Redis is the valid one. A visit is admitted only under the epoch that counted it.
     epoch            bigint      NOT NULL DEFAULT 0,
 
@@ -21,8 +25,97 @@ CREATE TABLE rooms (
     -- A room moves, and a tick of it stays small.
     CONSTRAINT rooms_pace_is_bounded CHECK (admit_per_second BETWEEN 1 AND 100000),
     -- Only given numbers are called, only reserved numbers are given.
-    CONSTRAINT rooms_numbers_are_in_order CHECK (0 <= serving AND serving <= issued_to AND issued_to <= reserved_to)
+    CONSTRAINT rooms_numbers_are_in_order CHECK (0 <= serving AND serving <= issued_to AND issued_to <= reserved_to),
+    -- Only the stages there are.
+    CONSTRAINT rooms_stage_is_known CHECK (stage IN ('LOBBY', 'DRAWING', 'LINE')),
+    -- While people gather nobody has a number that would be before theirs.
+    CONSTRAINT rooms_lobby_gives_no_numbers CHECK (stage <> 'LOBBY' OR reserved_to = 0),
+    -- Nobody is called before everybody's number is known.
+    CONSTRAINT rooms_draw_before_they_call CHECK (stage = 'LINE' OR serving = 0),
+    -- Drawn numbers are given numbers.
+    CONSTRAINT rooms_drawn_numbers_are_given CHECK (0 <= drawn_to AND drawn_to <= issued_to)
 ) WITH (fillfactor = 50);
+
+-- The draw of a room that opens later: every step of it is kept before the next is taken, so that whoever goes on after a
+-- crash comes to the same order. A draw is never made anew. The room's stage follows it: LOBBY while GATHERING, LINE once
+-- OPEN, DRAWING between.
+CREATE TABLE draws (
+    concert_id       uuid        PRIMARY KEY REFERENCES rooms,
+    state            text        NOT NULL DEFAULT 'GATHERING',
+    -- Made with the room, shown to nobody before DRAWN; its hash is published from the beginning.
+    secret           bytea       NOT NULL,
+    commitment       bytea       NOT NULL,
+    -- What receipts are signed and salted with, never shown; and the published half of it.
+    receipt_secret   bytea       NOT NULL,
+    receipt_key      bytea       NOT NULL,
+    -- The announced round of a public beacon and when it comes; absent without a beacon.
+    beacon_chain     text,
+    beacon_round     bigint,
+    beacon_at        timestamptz,
+    -- How many gathered.
+    count            bigint      NOT NULL DEFAULT 0,
+    -- Over all of them; and the roots of its chunks, from which every proof is made.
+    root             bytea,
+    chunk_roots      bytea,
+    sealed_at        timestamptz,
+    beacon_value     bytea,
+    -- Why the beacon has no say.
+    operator_trusted text,
+    seed             bytea,
+
+    -- Only the states of the machine.
+    CONSTRAINT draws_state_is_known CHECK (state IN ('GATHERING', 'CLOSED', 'SEALED', 'DRAWN', 'OPEN')),
+    -- What is published is what was committed to.
+    CONSTRAINT draws_commit_to_their_secret CHECK (length(secret) = 32 AND commitment = sha256(secret)),
+    -- 32 bytes sign, 32 salt.
+    CONSTRAINT draws_receipt_keys_are_whole CHECK (length(receipt_secret) = 64 AND length(receipt_key) = 32),
+    -- A round is announced whole or not at all.
+    CONSTRAINT draws_beacon_is_whole CHECK (
+        (beacon_round IS NULL) = (beacon_chain IS NULL) AND (beacon_round IS NULL) = (beacon_at IS NULL)
+    ),
+    -- The permutation orders so many.
+    CONSTRAINT draws_count_is_bounded CHECK (count BETWEEN 0 AND 4294967296),
+    -- The root is there from SEALED on.
+    CONSTRAINT draws_are_sealed_with_a_root CHECK (
+        (state IN ('SEALED', 'DRAWN', 'OPEN')) = (root IS NOT NULL AND chunk_roots IS NOT NULL AND sealed_at IS NOT NULL)
+    ),
+    -- The seed is there from DRAWN on, and with it either the beacon's value or why it has none.
+    CONSTRAINT draws_are_drawn_with_a_seed CHECK (
+        CASE WHEN state IN ('DRAWN', 'OPEN')
+            THEN seed IS NOT NULL AND (beacon_value IS NULL) = (operator_trusted IS NOT NULL)
+            ELSE seed IS NULL AND beacon_value IS NULL AND operator_trusted IS NULL
+        END
+    )
+);
+-- The draws that go on.
+CREATE INDEX draws_unfinished ON draws (concert_id) WHERE state <> 'OPEN';
+
+-- Who gathered, in order of arrival without a gap. A row is written before its receipt is given, and never deleted.
+CREATE TABLE lobby (
+    concert_id  uuid        NOT NULL,
+    index       bigint      NOT NULL,
+    user_id     uuid        NOT NULL,
+    -- Stands for the user in what is published.
+    commitment  bytea       NOT NULL,
+    -- Given up; who comes back before the lobby closes takes the same place.
+    left_at     timestamptz,
+    -- The number of one who left is over, and the line knows.
+    passed_over boolean     NOT NULL DEFAULT false,
+
+    PRIMARY KEY (concert_id, index),
+    -- Only where a draw is made.
+    CONSTRAINT lobby_is_of_a_draw FOREIGN KEY (concert_id) REFERENCES draws,
+    -- Promise 13: nobody is drawn twice.
+    CONSTRAINT lobby_user_gathers_once UNIQUE (concert_id, user_id),
+    -- The order of arrival begins at 0.
+    CONSTRAINT lobby_index_is_positive CHECK (index >= 0),
+    -- A SHA-256.
+    CONSTRAINT lobby_commitment_is_whole CHECK (length(commitment) = 32),
+    -- Only who left is passed over.
+    CONSTRAINT lobby_passes_over_who_left CHECK (left_at IS NOT NULL OR NOT passed_over)
+);
+-- Whose numbers are still to be passed over.
+CREATE INDEX lobby_left ON lobby (concert_id, index) WHERE left_at IS NOT NULL AND NOT passed_over;
 
 -- One admitted stay of one user. A place that was given up before its turn leaves a row too, EXPIRED and never
 -- admitted, so that its number stays over whatever happens to Redis.

@@ -12,6 +12,7 @@ use service_kit::redis::RedisConfig;
 use service_kit::telemetry::TelemetryConfig;
 
 use crate::app::QueueOptions;
+use crate::beacon::BeaconConfig;
 use crate::domain::Timings;
 
 /// The configuration of a serving process.
@@ -29,6 +30,8 @@ pub struct Config {
     pub redis: RedisConfig,
     /// What queue tokens are signed with.
     pub queue_token_keys: Keyring,
+    /// The randomness that draws wait for.
+    pub beacon: Option<BeaconConfig>,
     /// Windows and blocks.
     pub options: QueueOptions,
     /// How long a stop may take.
@@ -50,6 +53,7 @@ impl Config {
                 "Keys of queue tokens, 32 bytes or more each: the first signs, all verify.",
                 Keyring::random(),
             ),
+            beacon: BeaconConfig::read(env),
             options: QueueOptions {
                 timings: Timings {
                     page: env.seconds(

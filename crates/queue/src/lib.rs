@@ -4,6 +4,7 @@
 //! what became of a visit's hold. Redis keeps the line, Postgres what must be true of it (see [`store`]).
 
 pub mod app;
+pub mod beacon;
 pub mod config;
 pub mod domain;
 pub mod grpc;

@@ -10,9 +10,10 @@ use service_kit::host::Host;
 use tonic::service::Routes;
 
 use crate::app::Queue;
+use crate::beacon::Beacon;
 use crate::config::Config;
 use crate::grpc::Service;
-use crate::store::{Line, VisitStore};
+use crate::store::{DrawStore, Line, VisitStore};
 
 /// A service that serves, until [`run_until_stopped`](Self::run_until_stopped) ends.
 #[derive(Debug)]
@@ -29,13 +30,17 @@ impl Application {
     pub async fn build(config: Config) -> anyhow::Result<Self> {
         let mut host = Host::open(config.admin_addr, config.drain).await?;
         let pool = config.database.pool()?;
+        let beacon = config.beacon.map(Beacon::new).transpose()?;
         let queue = Arc::new(Queue::new(
             VisitStore::new(pool.clone()),
+            DrawStore::new(pool.clone()),
             Line::new(config.redis.connection()?),
             QueueTokens::new(config.queue_token_keys),
+            beacon,
             config.options,
         ));
         host.wait_for_database(pool);
+        host.spawn("draws", Arc::clone(&queue).run_draws(host.stop()));
         host.spawn("admission", Arc::clone(&queue).run_admission(host.stop()));
         let routes = Routes::new(QueueServiceServer::new(Service::new(queue, host.stop())));
         let grpc_addr = host.serve_grpc(config.grpc, routes, DESCRIPTORS).await?;

@@ -4,6 +4,7 @@
 //! in Redis, which only ever follow what Postgres has.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use vocabulary::ConcertId;
 
 use super::{AppError, Queue, RoomView, Snapshot};
-use crate::domain::{NumberRange, Room};
+use crate::domain::{Draw, NumberRange, Room};
 use crate::store::{Counts, Plan};
 
 /// How often every room is looked at.
@@ -28,6 +29,7 @@ const ROOMS_AT_ONCE: usize = 8;
 /// A room as a look at it begins.
 struct Seen {
     room: Room,
+    draw: Option<Arc<Draw>>,
     doubtful: Vec<NumberRange>,
 }
 
@@ -77,9 +79,12 @@ impl Queue {
         let started = Instant::now();
         self.end_pages().await?;
         let rooms = self.visits.rooms().await?;
+        let draws = self.draws.draws().await?.into_iter();
+        let mut draws: BTreeMap<_, _> = draws.map(|draw| (draw.concert_id, Arc::new(draw))).collect();
         let mut doubtful = self.visits.doubtful_numbers().await?;
         let seen = rooms.into_iter().map(|room| Seen {
             doubtful: doubtful.remove(&room.concert_id).unwrap_or_default(),
+            draw: draws.remove(&room.concert_id),
             room,
         });
         let looked_at = futures::stream::iter(seen)
@@ -134,7 +139,7 @@ impl Queue {
 
     /// Looks at a room; one whose line is away shows what Postgres knows, with the counts of the last look.
     async fn look_at_or_keep(&self, seen: Seen) -> (RoomView, Result<(), AppError>) {
-        let room = seen.room.clone();
+        let (room, draw) = (seen.room.clone(), seen.draw.clone());
         match self.look_at(seen).await {
             Ok(view) => (view, Ok(())),
             Err(error) => {
@@ -145,7 +150,7 @@ impl Queue {
                     called: seen.as_ref().map_or(0, |seen| seen.called),
                 };
                 let measured = seen.map_or(0, |seen| seen.admitted_per_second_milli);
-                (self.room_view(room, counts, measured), Err(error))
+                (self.room_view(room, draw, counts, measured), Err(error))
             }
         }
     }
@@ -179,11 +184,11 @@ impl Queue {
                 .called
                 .saturating_add(u32::try_from(called).unwrap_or(u32::MAX)),
         };
-        Ok(self.room_view(seen.room, counts, measured))
+        Ok(self.room_view(seen.room, seen.draw, counts, measured))
     }
 
     async fn plan(&self, seen: &Seen) -> Result<Plan, AppError> {
-        let Seen { room, doubtful } = seen;
+        let Seen { room, doubtful, .. } = seen;
         let claim_window = self.options.timings.claim;
         let plan = self
             .on_line(room.concert_id, || self.line.plan(room, doubtful, claim_window))
@@ -200,12 +205,18 @@ impl Queue {
         };
         let mut doubtful = self.visits.doubtful_numbers().await?;
         let doubtful = doubtful.remove(&concert).unwrap_or_default();
-        Ok(Some(Seen { room, doubtful }))
+        let draw = self
+            .snapshot
+            .borrow()
+            .rooms
+            .get(&concert)
+            .and_then(|view| view.draw.clone());
+        Ok(Some(Seen { room, draw, doubtful }))
     }
 
     /// Commits the planned serving number and calls; answers how many were called.
     async fn move_line(&self, seen: &mut Seen, plan: &Plan) -> Result<u64, AppError> {
-        let Seen { room, doubtful } = seen;
+        let Seen { room, doubtful, .. } = seen;
         let concert = room.concert_id;
         let called_at = if plan.serving < room.serving {
             // Committed by one who did not come to call: it is called as if just now, since nobody could claim before.

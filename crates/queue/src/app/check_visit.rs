@@ -1,5 +1,6 @@
 //! Whether a visit is on its page: the gate before dates, seats and holds. It needs Postgres alone.
 
+use queue_token::Claims;
 use time::OffsetDateTime;
 use vocabulary::{ConcertId, QueueNumber, UserId, VisitId};
 
@@ -22,7 +23,7 @@ pub struct OpenVisit {
     pub visit_id: VisitId,
     /// When the page ends.
     pub expires_at: OffsetDateTime,
-    /// The place in line that it came from.
+    /// The number on its token.
     pub number: QueueNumber,
 }
 
@@ -45,15 +46,21 @@ impl Queue {
         if claims.concert_id != concert {
             return Err(AppError::NotAdmitted);
         }
+        let arrival = claims.number;
+        let number = self
+            .number_of(concert, arrival)
+            .await?
+            .ok_or(AppError::NotAdmitted)?;
+        let claims = Claims { number, ..claims };
         if purpose == VisitPurpose::Hold
             && let Some(visit) = self.visits.lease_hold(concert, claims.number).await?
         {
-            return open(&visit);
+            return open(&visit, arrival);
         }
         let place = self.place_of(&claims).await?;
         match &place.visit {
             Some(visit) if visit.page_is_open_at(place.room.now) => match purpose {
-                VisitPurpose::Read => open(visit),
+                VisitPurpose::Read => open(visit, arrival),
                 // Admitted since the lease was asked for: come again.
                 VisitPurpose::Hold => Err(AppError::NotAdmitted),
             },
@@ -70,11 +77,11 @@ impl Queue {
     }
 }
 
-fn open(visit: &Visit) -> Result<OpenVisit, AppError> {
+fn open(visit: &Visit, arrival: QueueNumber) -> Result<OpenVisit, AppError> {
     Ok(OpenVisit {
         visit_id: visit.visit_id,
         // An open page has an end.
         expires_at: visit.page_ends_at.ok_or(AppError::TokenExpired)?,
-        number: visit.number,
+        number: arrival,
     })
 }

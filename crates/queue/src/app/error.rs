@@ -30,6 +30,15 @@ pub enum AppError {
     /// The token's visit made a hold.
     #[error("the page was left with a hold")]
     PageLeft,
+    /// The token, or the room, has no part in a draw.
+    #[error("there was no lobby")]
+    NoLobby,
+    /// The draw has not come so far.
+    #[error("the root is not published yet")]
+    DrawPending,
+    /// More ask at once than are answered.
+    #[error("too many at once")]
+    Busy,
     /// The line was being filled or moved the whole time: come again.
     #[error("the line is being rebuilt")]
     Unsettled,

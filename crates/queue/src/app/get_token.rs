@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use vocabulary::QueueNumber;
 
 use super::{AppError, Queue, TokenView};
-use crate::domain::{Place, Room, Standing, TokenState, millis};
+use crate::domain::{Place, Room, Standing, TokenState, arrival_of, millis};
 use crate::store::{Admission, Claim, ClaimWindows, Claimed};
 
 /// How long a claimed place may take to become a visit; after a failure it stays taken for so long.
@@ -23,6 +23,10 @@ impl Queue {
     pub async fn get_token(&self, token: &str) -> Result<TokenView, AppError> {
         let claims = self.verify(token)?;
         for _ in 0..TRIES {
+            let Some(number) = self.number_of(claims.concert_id, claims.number).await? else {
+                return self.view_in_lobby(&claims).await;
+            };
+            let claims = Claims { number, ..claims };
             let place = self.place_of(&claims).await?;
             match place.standing(claims.number, &self.options.timings) {
                 Standing::Visited(state) => return Ok(self.view_of_visit(&place, claims.number, state)),
@@ -40,6 +44,20 @@ impl Queue {
             }
         }
         Err(AppError::Unsettled)
+    }
+
+    /// How a token in the lobby stands: it has no number yet.
+    async fn view_in_lobby(&self, claims: &Claims) -> Result<TokenView, AppError> {
+        let place = self.draws.lobby_place(claims.concert_id, claims.user_id).await?;
+        let room = self.room_as_seen(claims.concert_id).await?;
+        // A key that outlived its database signed for another lobby.
+        let held = place.filter(|place| arrival_of(place.index) == claims.number && !place.left);
+        let state = if held.is_some() {
+            TokenState::Gathering
+        } else {
+            TokenState::Expired
+        };
+        Ok(self.view(&room, QueueNumber(0), state, 0))
     }
 
     /// How a number that was called stands while it is no visit: called it is at position 0; who missed the turn is the

@@ -1,12 +1,13 @@
 //! Taking a place in line.
 
+use fair_draw::Receipt;
 use queue_token::Claims;
 use queue_token::pace::Pace;
 use vocabulary::{ConcertId, QueueNumber, UserId};
 
 use super::{AppError, Queue, TokenView};
-use crate::domain::{Room, Standing, TokenState};
-use crate::store::{Block, Join};
+use crate::domain::{Room, Stage, Standing, TokenState, arrival_of};
+use crate::store::{Block, Join, LobbyPlace};
 
 /// A try that gives no number ends an old place or reserves a block, which others may use up before the next.
 const TRIES: u32 = 8;
@@ -20,6 +21,8 @@ pub struct Ticket {
     pub view: TokenView,
     /// False when an earlier place was answered again.
     pub joined_now: bool,
+    /// Of one who came before the opening.
+    pub receipt: Option<Receipt>,
 }
 
 impl Queue {
@@ -28,7 +31,24 @@ impl Queue {
     /// # Errors
     /// No such room; a store is away.
     pub async fn join(&self, concert: ConcertId, user: UserId) -> Result<Ticket, AppError> {
-        for _ in 0..TRIES {
+        for attempt in 0..TRIES {
+            // The room as it was seen may be a little older than its closing: then another look helps.
+            let room = match attempt {
+                0 => self.room_as_seen(concert).await?,
+                _ => self.visits.room(concert).await?.ok_or(AppError::RoomNotFound)?,
+            };
+            if room.stage == Stage::Lobby {
+                if let Some(place) = self.gather(concert, user).await? {
+                    return self.lobby_ticket(&room, &place).await;
+                }
+                // Whoever comes at the opening or later is not in the lobby, whether it was closed yet or not.
+                self.draws.close(concert).await?;
+                continue;
+            }
+            let had_lobby = room.stage == Stage::Drawing || room.drawn_to.0 > 0;
+            if had_lobby && let Some(ticket) = self.lobby_place_again(&room, user).await? {
+                return Ok(ticket);
+            }
             match self.on_line(concert, || self.line.join(concert, user)).await? {
                 Join::Given {
                     number,
@@ -38,7 +58,6 @@ impl Queue {
                     self.reserve_ahead(concert, number, block).await;
                     self.waker.wake(concert);
                     metrics::counter!("queue_joins_total").increment(1);
-                    let room = self.room_as_seen(concert).await?;
                     // The line's own serving number: the room as it was seen may be a little older.
                     let serving = room.serving.max(serving);
                     let position = Room {
@@ -47,11 +66,11 @@ impl Queue {
                     }
                     .position(number);
                     let view = self.view(&room, number, TokenState::Waiting, position);
-                    return self.ticket(concert, user, view, true);
+                    return self.ticket(concert, user, number, view, true);
                 }
                 Join::Had(number) => {
                     if let Some(view) = self.place_again(concert, user, number).await? {
-                        return self.ticket(concert, user, view, false);
+                        return self.ticket(concert, user, number, view, false);
                     }
                     self.line.forget(concert, user, number).await?;
                 }
@@ -67,19 +86,53 @@ impl Queue {
         &self,
         concert: ConcertId,
         user: UserId,
+        arrival: QueueNumber,
         view: TokenView,
         joined_now: bool,
     ) -> Result<Ticket, AppError> {
         let queue_token = self.tokens.sign(&Claims {
             concert_id: concert,
             user_id: user,
-            number: view.number,
+            number: arrival,
         })?;
         Ok(Ticket {
             queue_token,
             view,
             joined_now,
+            receipt: None,
         })
+    }
+
+    /// The answer to one who is in the lobby now.
+    async fn lobby_ticket(&self, room: &Room, place: &LobbyPlace) -> Result<Ticket, AppError> {
+        let view = self.view(room, QueueNumber(0), TokenState::Gathering, 0);
+        let (concert, arrival) = (room.concert_id, arrival_of(place.index));
+        let ticket = self.ticket(concert, place.user_id, arrival, view, place.joined_now)?;
+        Ok(Ticket {
+            receipt: Some(self.receipt(concert, place).await?),
+            ..ticket
+        })
+    }
+
+    /// The answer to one who was in the lobby, once it is closed; `None` for others, and where the place is over.
+    async fn lobby_place_again(&self, room: &Room, user: UserId) -> Result<Option<Ticket>, AppError> {
+        let concert = room.concert_id;
+        let place = self.draws.lobby_place(concert, user).await?;
+        let Some(place) = place.filter(|place| !place.left) else {
+            return Ok(None);
+        };
+        let arrival = arrival_of(place.index);
+        let Some(number) = self.number_of(concert, arrival).await? else {
+            return self.lobby_ticket(room, &place).await.map(Some);
+        };
+        let Some(view) = self.place_again(concert, user, number).await? else {
+            return Ok(None);
+        };
+        let ticket = self.ticket(concert, user, arrival, view, false)?;
+        Ok(Some(Ticket {
+            receipt: Some(self.receipt(concert, &place).await?),
+            ..ticket
+        }))
     }
 
     /// How a place that the user has stands, claiming nothing; `None` when it is over.
@@ -109,7 +162,7 @@ impl Queue {
     }
 
     /// The room as the last tick saw it, or as Postgres knows it.
-    async fn room_as_seen(&self, concert: ConcertId) -> Result<Room, AppError> {
+    pub(super) async fn room_as_seen(&self, concert: ConcertId) -> Result<Room, AppError> {
         let seen = self
             .snapshot
             .borrow()
@@ -156,7 +209,7 @@ impl Queue {
         Pace {
             admit_per_second: room.settings.admit_per_second(),
             admitted_per_second_milli: measured.map_or(0, |view| view.admitted_per_second_milli),
-            claim_seconds: u32::try_from(self.options.timings.claim.as_secs()).unwrap_or(u32::MAX),
+            claim_seconds: self.claim_seconds(),
         }
     }
 }

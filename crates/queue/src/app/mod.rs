@@ -5,12 +5,16 @@
 
 mod admit;
 mod check_visit;
+mod draw;
 mod end_visit;
 mod error;
 mod fill;
+mod gather;
 mod get_token;
 mod join;
+mod known;
 mod leave;
+mod proof;
 mod reconcile;
 mod rooms;
 mod waker;
@@ -18,19 +22,25 @@ mod waker;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use fair_draw::{Chunks, Permutation, ReceiptKey};
+use queue_token::pace::lobby_poll_after_ms;
 use queue_token::{Claims, QueueTokens};
 use time::OffsetDateTime;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use vocabulary::{ConcertId, QueueNumber, VisitId};
 
 pub use check_visit::{OpenVisit, VisitPurpose};
 pub use end_visit::VisitOutcome;
 pub use error::AppError;
 pub use join::Ticket;
+pub use proof::Proof;
 pub use rooms::{RoomView, Snapshot};
 
-use crate::domain::{AdmissionMeter, Place, Room, Timings, TokenState};
-use crate::store::{Line, LineError, VisitStore};
+use crate::beacon::Beacon;
+use crate::domain::{AdmissionMeter, Draw, Place, Room, Stage, Timings, TokenState, index_of, millis};
+use crate::store::{DrawStore, Line, LineError, VisitStore};
+use gather::Batches;
+use known::Known;
 use waker::Waker;
 
 /// How a queue token stands now.
@@ -65,9 +75,16 @@ pub struct QueueOptions {
 #[derive(Debug)]
 pub struct Queue {
     visits: VisitStore,
+    draws: DrawStore,
     line: Line,
     tokens: QueueTokens,
+    beacon: Option<Beacon>,
     options: QueueOptions,
+    batches: Batches,
+    receipt_keys: Known<ReceiptKey>,
+    orders: Known<Permutation>,
+    trees: Known<Chunks>,
+    listings: Arc<Semaphore>,
     waker: Waker,
     snapshot: watch::Sender<Arc<Snapshot>>,
     meters: Mutex<BTreeMap<ConcertId, AdmissionMeter>>,
@@ -76,12 +93,26 @@ pub struct Queue {
 impl Queue {
     /// The use cases over these stores.
     #[must_use]
-    pub fn new(visits: VisitStore, line: Line, tokens: QueueTokens, options: QueueOptions) -> Self {
+    pub fn new(
+        visits: VisitStore,
+        draws: DrawStore,
+        line: Line,
+        tokens: QueueTokens,
+        beacon: Option<Beacon>,
+        options: QueueOptions,
+    ) -> Self {
         Self {
             visits,
+            draws,
             line,
             tokens,
+            beacon,
             options,
+            batches: Batches::default(),
+            receipt_keys: Known::default(),
+            orders: Known::default(),
+            trees: Known::default(),
+            listings: Arc::new(Semaphore::new(proof::LISTINGS_AT_ONCE)),
             waker: Waker::default(),
             snapshot: watch::Sender::default(),
             meters: Mutex::default(),
@@ -90,6 +121,40 @@ impl Queue {
 
     fn verify(&self, token: &str) -> Result<Claims, AppError> {
         self.tokens.verify(token).map_err(|_| AppError::TokenInvalid)
+    }
+
+    /// The place in line of one whose token carries `arrival`. `None`: it is in the lobby, and not drawn yet.
+    async fn number_of(
+        &self,
+        concert: ConcertId,
+        arrival: QueueNumber,
+    ) -> Result<Option<QueueNumber>, AppError> {
+        let seen = self
+            .snapshot
+            .borrow()
+            .rooms
+            .get(&concert)
+            .map(|view| view.room.clone());
+        let room = match seen.filter(Room::is_settled) {
+            Some(room) => room,
+            None => self.visits.room(concert).await?.ok_or(AppError::RoomNotFound)?,
+        };
+        if room.stage == Stage::Lobby {
+            return Ok(None);
+        }
+        if arrival > room.drawn_to {
+            return Ok(Some(arrival));
+        }
+        let order = match self.orders.get(concert) {
+            Some(order) => order,
+            None => match self.draws.draw(concert).await?.as_ref().and_then(order_of) {
+                Some(order) => self.orders.keep(concert, order),
+                None => return Ok(None),
+            },
+        };
+        // Number 0, which nobody was given, is nobody's place.
+        let number = index_of(arrival).and_then(|index| order.number_of(index));
+        Ok(Some(QueueNumber(number.unwrap_or(u64::MAX))))
     }
 
     /// The place that a token is for.
@@ -147,6 +212,7 @@ impl Queue {
             TokenState::Page | TokenState::Payment => {
                 (None, (PROCESSING_POLL_MS * (0.8 + jitter * 0.2)) as u32)
             }
+            TokenState::Gathering => (None, self.lobby_poll(room, jitter)),
             TokenState::Completed | TokenState::Expired => (None, ENDED_POLL_MS),
         };
         TokenView {
@@ -158,6 +224,22 @@ impl Queue {
             expires_at: None,
             visit_id: None,
         }
+    }
+
+    fn lobby_poll(&self, room: &Room, jitter: f64) -> u32 {
+        let opens_at = room.settings.opens_at().unwrap_or(room.now);
+        let until_ms = u64::try_from(millis(opens_at) - millis(room.now)).unwrap_or(0);
+        let snapshot = self.snapshot.borrow();
+        let draw = snapshot
+            .rooms
+            .get(&room.concert_id)
+            .and_then(|view| view.draw.as_ref());
+        let people = draw.map_or(0, |draw| draw.count);
+        lobby_poll_after_ms(until_ms, people, self.claim_seconds(), jitter)
+    }
+
+    fn claim_seconds(&self) -> u32 {
+        u32::try_from(self.options.timings.claim.as_secs()).unwrap_or(u32::MAX)
     }
 
     /// How a token with a visit, or whose place was given up, is answered.
@@ -174,4 +256,9 @@ impl Queue {
             ..self.view(&place.room, number, state, 0)
         }
     }
+}
+
+/// The order that a draw gives, once it is drawn.
+fn order_of(draw: &Draw) -> Option<Permutation> {
+    Permutation::new(&draw.revealed.as_ref()?.seed, draw.count)
 }

@@ -8,14 +8,17 @@ use tokio::sync::watch;
 use vocabulary::{ConcertId, QueueNumber};
 
 use super::{AppError, Queue};
-use crate::domain::{Room, RoomSettings, RoomState, SettingsError, millis};
-use crate::store::{Counts, LineError, Plan};
+use crate::beacon::Beacon;
+use crate::domain::{Draw, Room, RoomSettings, RoomState, SettingsError, millis};
+use crate::store::{Counts, DrawSecrets, LineError, Plan};
 
 /// A room as everybody may see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoomView {
     /// The room; its serving number is committed.
     pub room: Room,
+    /// The draw of a room that has, or had, a lobby.
+    pub draw: Option<Arc<Draw>>,
     /// Whether it calls.
     pub state: RoomState,
     /// The last number given.
@@ -64,10 +67,13 @@ impl Queue {
         concert: ConcertId,
         settings: Result<RoomSettings, Vec<SettingsError>>,
     ) -> Result<RoomView, AppError> {
-        let room = self
-            .visits
-            .put_room(concert, &settings.map_err(AppError::Settings)?)
-            .await?;
+        let secrets = DrawSecrets {
+            secret: rand::random(),
+            receipt: random_bytes(),
+        };
+        let settings = settings.map_err(AppError::Settings)?;
+        let beacon = self.beacon.as_ref().map(Beacon::chain);
+        let room = self.visits.put_room(concert, &settings, &secrets, beacon).await?;
         self.waker.wake(concert);
         self.view_room(room).await
     }
@@ -103,17 +109,27 @@ impl Queue {
             .rooms
             .get(&room.concert_id)
             .map(|view| view.admitted_per_second_milli);
-        Ok(self.room_view(room, counts, measured.unwrap_or(0)))
+        let draw = self.draws.draw(room.concert_id).await?.map(Arc::new);
+        Ok(self.room_view(room, draw, counts, measured.unwrap_or(0)))
     }
 
-    pub(super) fn room_view(&self, room: Room, counts: Counts, admitted_per_second_milli: u32) -> RoomView {
+    pub(super) fn room_view(
+        &self,
+        room: Room,
+        draw: Option<Arc<Draw>>,
+        counts: Counts,
+        admitted_per_second_milli: u32,
+    ) -> RoomView {
+        // In the lobby nobody has a number, but everybody waits.
+        let gathered = draw.as_ref().map_or(0, |draw| draw.count);
         RoomView {
-            state: room.settings.state_at(room.now),
-            last_number: counts.issued.max(room.serving),
+            state: room.state(),
+            last_number: counts.issued.max(room.serving).max(QueueNumber(gathered)),
+            draw,
             inside: counts.pages,
             called: counts.called,
             admitted_per_second_milli,
-            claim_seconds: u32::try_from(self.options.timings.claim.as_secs()).unwrap_or(u32::MAX),
+            claim_seconds: self.claim_seconds(),
             room,
         }
     }
@@ -123,4 +139,11 @@ impl Queue {
         let meter = meters.entry(room.concert_id).or_default();
         meter.note(plan.epoch, millis(room.now), plan.admitted)
     }
+}
+
+/// 64 bytes of the process' own generator, which is cryptographic and seeded by the system.
+fn random_bytes() -> [u8; 64] {
+    let mut bytes = [0; 64];
+    rand::fill(&mut bytes);
+    bytes
 }

@@ -1,14 +1,19 @@
 //! The rules of the line: what a token may become, when a visit is over, how fast a room admits. Pure.
 
+mod draw;
 mod meter;
 mod place;
 mod room;
 mod token;
 mod visit;
 
+pub use draw::{
+    Announced, BeaconChain, Draw, DrawEvent, DrawRefused, DrawState, Next, OperatorTrusted, Revealed,
+    SHOWN_FOR, advance, arrival_of, index_of,
+};
 pub use meter::AdmissionMeter;
 pub use place::{Place, Standing};
-pub use room::{NumberRange, Room, RoomSettings, RoomState, SettingsError, Timings};
+pub use room::{NumberRange, Room, RoomSettings, RoomState, SettingsError, Stage, Timings, UnknownStage};
 pub use token::{Event, Refused, TokenState, apply};
 pub use visit::{Visit, VisitState};
 

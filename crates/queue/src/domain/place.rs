@@ -79,7 +79,7 @@ mod tests {
     use vocabulary::{ConcertId, UserId, VisitId};
 
     use super::*;
-    use crate::domain::{RoomSettings, VisitState};
+    use crate::domain::{RoomSettings, Stage, VisitState};
 
     const NOW: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
     const TIMINGS: Timings = Timings {
@@ -93,6 +93,8 @@ mod tests {
             room: Room {
                 concert_id: ConcertId::new(),
                 settings: RoomSettings::new(1, 1, None).unwrap(),
+                stage: Stage::Line,
+                drawn_to: QueueNumber(0),
                 serving: QueueNumber(10),
                 issued_to: QueueNumber(15),
                 reserved_to: QueueNumber(20),

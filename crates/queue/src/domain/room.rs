@@ -1,5 +1,6 @@
 //! A room: what the organiser set, where its numbers stand, and the windows that hold for every room.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use time::OffsetDateTime;
@@ -100,10 +101,39 @@ impl RoomSettings {
 /// Whether a room calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RoomState {
-    /// Not open yet: people join, nobody is called.
+    /// Not open yet, or not drawn yet: people join, nobody is called.
     Scheduled,
     /// People join and are called.
     Open,
+}
+
+/// What a room does at present, as it is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// People gather; no number is given.
+    Lobby,
+    /// The lobby is closed and its draw goes on; later comers are given numbers, nobody is called.
+    Drawing,
+    /// People join and are called.
+    Line,
+}
+
+/// Text that is no stage of a room.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is not a room's stage")]
+pub struct UnknownStage(String);
+
+impl FromStr for Stage {
+    type Err = UnknownStage;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        match word {
+            "LOBBY" => Ok(Self::Lobby),
+            "DRAWING" => Ok(Self::Drawing),
+            "LINE" => Ok(Self::Line),
+            _ => Err(UnknownStage(word.to_owned())),
+        }
+    }
 }
 
 /// The numbers after one up to and with another.
@@ -122,6 +152,10 @@ pub struct Room {
     pub concert_id: ConcertId,
     /// What the organiser set.
     pub settings: RoomSettings,
+    /// What it does.
+    pub stage: Stage,
+    /// Every number up to this one is drawn among those who gathered.
+    pub drawn_to: QueueNumber,
     /// Every number up to this one was called.
     pub serving: QueueNumber,
     /// Every number up to this one was surely given.
@@ -135,6 +169,27 @@ pub struct Room {
 }
 
 impl Room {
+    /// Whether the room calls: its opening has come, and those who gathered have their numbers.
+    #[must_use]
+    pub fn state(&self) -> RoomState {
+        match self.stage {
+            Stage::Lobby | Stage::Drawing => RoomState::Scheduled,
+            Stage::Line => self.settings.state_at(self.now),
+        }
+    }
+
+    /// Whether the lobby, if there is one, is to be closed.
+    #[must_use]
+    pub fn is_due(&self) -> bool {
+        self.settings.state_at(self.now) == RoomState::Open
+    }
+
+    /// Whether the room will have no lobby any more, so that a token's number means what it does now.
+    #[must_use]
+    pub const fn is_settled(&self) -> bool {
+        matches!(self.stage, Stage::Line) && self.reserved_to.0 > 0
+    }
+
     /// 1 for the next to be called, 0 for who was called.
     #[must_use]
     pub const fn position(&self, number: QueueNumber) -> u64 {
@@ -178,6 +233,8 @@ mod tests {
             let room = |serving| Room {
                 concert_id: ConcertId::from_uuid(uuid::Uuid::nil()),
                 settings: RoomSettings::new(1, 1, None).unwrap(),
+                stage: Stage::Line,
+                drawn_to: QueueNumber(0),
                 serving: QueueNumber(serving),
                 issued_to: QueueNumber(1 << 41),
                 reserved_to: QueueNumber(1 << 41),

@@ -5,6 +5,8 @@ use std::fmt;
 /// Where a queue token stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TokenState {
+    /// In the lobby: the place is sure, its number is not drawn yet.
+    Gathering,
     /// In line; its turn has not come, or it was called a moment ago.
     Waiting,
     /// Was called, did not come within the claim window, and may still come late.
@@ -22,6 +24,8 @@ pub enum TokenState {
 /// What happens to a queue token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Event {
+    /// The number was drawn, and the room is open.
+    NumberDrawn,
     /// Came while it was called and a place was free.
     Claim,
     /// The claim window passed without a claim.
@@ -42,7 +46,8 @@ pub enum Event {
 
 impl TokenState {
     /// Every state.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
+        Self::Gathering,
         Self::Waiting,
         Self::TurnMissed,
         Self::Page,
@@ -73,14 +78,15 @@ impl fmt::Display for TokenState {
 /// # Errors
 /// The event does not apply in this state.
 pub const fn apply(state: TokenState, event: Event) -> Result<TokenState, Refused> {
-    use TokenState::{Completed, Expired, Page, Payment, TurnMissed, Waiting};
+    use TokenState::{Completed, Expired, Gathering, Page, Payment, TurnMissed, Waiting};
     match (state, event) {
+        (Gathering, Event::NumberDrawn) => Ok(Waiting),
         (Waiting | TurnMissed, Event::Claim) => Ok(Page),
         // A late comer who is called again and stays away again gets no second window.
         (Waiting | TurnMissed, Event::MissTurn) => Ok(TurnMissed),
         (TurnMissed, Event::LateLapse) => Ok(Expired),
         // Who pays does not lose the hold by leaving the line: there is nothing left of the line to leave.
-        (Waiting | TurnMissed | Page, Event::Leave) => Ok(Expired),
+        (Gathering | Waiting | TurnMissed | Page, Event::Leave) => Ok(Expired),
         (Page, Event::PageTimeOver) => Ok(Expired),
         (Page, Event::HoldMade) => Ok(Payment),
         // From Page too: news of the hold's end may overtake the news of the hold.
@@ -93,11 +99,21 @@ pub const fn apply(state: TokenState, event: Event) -> Result<TokenState, Refuse
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Event::{Claim, HoldEnded, HoldMade, LateLapse, Leave, MissTurn, PageTimeOver, Paid};
-    use TokenState::{Completed, Expired, Page, Payment, TurnMissed, Waiting};
+    use Event::{Claim, HoldEnded, HoldMade, LateLapse, Leave, MissTurn, NumberDrawn, PageTimeOver, Paid};
+    use TokenState::{Completed, Expired, Gathering, Page, Payment, TurnMissed, Waiting};
 
     /// Every state x event; `None` = refused.
-    const TABLE: [(TokenState, Event, Option<TokenState>); 48] = [
+    const TABLE: [(TokenState, Event, Option<TokenState>); 63] = [
+        (Gathering, NumberDrawn, Some(Waiting)),
+        (Gathering, Claim, None),
+        (Gathering, MissTurn, None),
+        (Gathering, LateLapse, None),
+        (Gathering, Leave, Some(Expired)),
+        (Gathering, PageTimeOver, None),
+        (Gathering, HoldMade, None),
+        (Gathering, Paid, None),
+        (Gathering, HoldEnded, None),
+        (Waiting, NumberDrawn, None),
         (Waiting, Claim, Some(Page)),
         (Waiting, MissTurn, Some(TurnMissed)),
         (Waiting, LateLapse, None),
@@ -106,6 +122,7 @@ mod tests {
         (Waiting, HoldMade, None),
         (Waiting, Paid, None),
         (Waiting, HoldEnded, None),
+        (TurnMissed, NumberDrawn, None),
         (TurnMissed, Claim, Some(Page)),
         (TurnMissed, MissTurn, Some(TurnMissed)),
         (TurnMissed, LateLapse, Some(Expired)),
@@ -114,6 +131,7 @@ mod tests {
         (TurnMissed, HoldMade, None),
         (TurnMissed, Paid, None),
         (TurnMissed, HoldEnded, None),
+        (Page, NumberDrawn, None),
         (Page, Claim, None),
         (Page, MissTurn, None),
         (Page, LateLapse, None),
@@ -122,6 +140,7 @@ mod tests {
         (Page, HoldMade, Some(Payment)),
         (Page, Paid, Some(Completed)),
         (Page, HoldEnded, Some(Expired)),
+        (Payment, NumberDrawn, None),
         (Payment, Claim, None),
         (Payment, MissTurn, None),
         (Payment, LateLapse, None),
@@ -130,6 +149,7 @@ mod tests {
         (Payment, HoldMade, None),
         (Payment, Paid, Some(Completed)),
         (Payment, HoldEnded, Some(Expired)),
+        (Completed, NumberDrawn, None),
         (Completed, Claim, None),
         (Completed, MissTurn, None),
         (Completed, LateLapse, None),
@@ -138,6 +158,7 @@ mod tests {
         (Completed, HoldMade, None),
         (Completed, Paid, None),
         (Completed, HoldEnded, None),
+        (Expired, NumberDrawn, None),
         (Expired, Claim, None),
         (Expired, MissTurn, None),
         (Expired, LateLapse, None),
@@ -160,6 +181,6 @@ mod tests {
     fn the_table_names_every_pair_once() {
         let pairs: std::collections::BTreeSet<_> =
             TABLE.iter().map(|(state, event, _)| (*state, *event)).collect();
-        assert_eq!((pairs.len(), TABLE.len()), (48, TokenState::ALL.len() * 8));
+        assert_eq!((pairs.len(), TABLE.len()), (63, TokenState::ALL.len() * 9));
     }
 }

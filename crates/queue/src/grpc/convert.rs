@@ -1,14 +1,16 @@
 //! Between the contract's messages and what the use cases speak of.
 
 use contracts::{queue, queue_status, timestamp};
+use fair_draw::Hash;
 use service_kit::problem::Problem;
 use vocabulary::QueueTokenStatus;
 
-use crate::app::{RoomView, Ticket, TokenView, VisitOutcome, VisitPurpose};
-use crate::domain::{RoomSettings, RoomState, SettingsError, TokenState};
+use crate::app::{Proof, RoomView, Ticket, TokenView, VisitOutcome, VisitPurpose};
+use crate::domain::{Draw, DrawState, OperatorTrusted, RoomSettings, RoomState, SettingsError, TokenState};
 
 pub(super) fn token_state(view: TokenView) -> queue::TokenState {
     let (status, phase) = match view.state {
+        TokenState::Gathering => (QueueTokenStatus::Waiting, queue::Phase::Lobby),
         TokenState::Waiting | TokenState::TurnMissed => {
             (QueueTokenStatus::Waiting, queue::Phase::Unspecified)
         }
@@ -36,7 +38,61 @@ pub(super) fn ticket(ticket: Ticket) -> queue::Ticket {
         queue_token: ticket.queue_token,
         state: Some(token_state(ticket.view)),
         joined_now: ticket.joined_now,
-        receipt: None,
+        receipt: ticket.receipt.map(receipt),
+    }
+}
+
+fn receipt(receipt: fair_draw::Receipt) -> queue::Receipt {
+    queue::Receipt {
+        version: receipt.version,
+        concert_id: receipt.concert_id.to_string(),
+        index: receipt.index,
+        salt: receipt.salt.map(|salt| salt.0.to_vec()).unwrap_or_default(),
+        commitment: receipt.commitment.0.to_vec(),
+        signature: receipt.signature.0.to_vec(),
+    }
+}
+
+fn fairness(draw: &Draw) -> queue::Fairness {
+    let bytes = |hash: Option<Hash>| hash.map(|hash| hash.0.to_vec()).unwrap_or_default();
+    let revealed = draw.revealed.as_ref();
+    let state = match draw.state {
+        DrawState::Gathering => queue::DrawState::Gathering,
+        DrawState::Closed => queue::DrawState::Closed,
+        DrawState::Sealed => queue::DrawState::Sealed,
+        DrawState::Drawn => queue::DrawState::Drawn,
+        DrawState::Open => queue::DrawState::Open,
+    };
+    let trusted = match revealed.map(|revealed| revealed.beacon) {
+        None if draw.beacon.is_some() => queue::OperatorTrusted::Unspecified,
+        Some(Ok(_)) => queue::OperatorTrusted::Unspecified,
+        Some(Err(OperatorTrusted::BeaconUnavailable)) => queue::OperatorTrusted::BeaconUnavailable,
+        None | Some(Err(OperatorTrusted::NoBeacon)) => queue::OperatorTrusted::NoBeacon,
+    };
+    queue::Fairness {
+        version: fair_draw::VERSION,
+        state: state.into(),
+        receipt_key: draw.receipt_key.0.to_vec(),
+        commitment: draw.commitment.0.to_vec(),
+        beacon: draw.beacon.as_ref().map(|beacon| queue::Beacon {
+            chain: beacon.chain.clone(),
+            round: beacon.round,
+            value: bytes(revealed.and_then(|revealed| revealed.beacon.ok())),
+        }),
+        operator_trusted: trusted.into(),
+        count: draw.count,
+        root: bytes(draw.sealed.map(|(root, _)| root)),
+        secret: bytes(revealed.map(|revealed| revealed.secret)),
+        seed: bytes(revealed.map(|revealed| revealed.seed)),
+    }
+}
+
+pub(super) fn proof(proof: Proof) -> queue::GetProofResponse {
+    queue::GetProofResponse {
+        concert_id: proof.concert_id.to_string(),
+        index: proof.index,
+        path: proof.path.iter().map(|hash| hash.0.to_vec()).collect(),
+        number: proof.number.map_or(0, |number| number.0),
     }
 }
 
@@ -61,7 +117,7 @@ pub(super) fn room(view: &RoomView) -> queue::Room {
         }),
         admitted_per_second_milli: view.admitted_per_second_milli,
         claim_seconds: view.claim_seconds,
-        fairness: None,
+        fairness: view.draw.as_deref().map(fairness),
     }
 }
 

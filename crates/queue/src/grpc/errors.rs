@@ -14,6 +14,9 @@ impl From<AppError> for Problem {
                 Self::new(ProblemCode::NotFound, "There is no waiting room for this concert")
             }
             AppError::VisitNotFound => Self::new(ProblemCode::NotFound, "There is no such visit"),
+            AppError::NoLobby => Self::new(ProblemCode::NotFound, "There was no lobby"),
+            AppError::DrawPending => Self::of(ProblemCode::DrawPending),
+            AppError::Busy => Self::of(ProblemCode::Unavailable),
             AppError::Settings(errors) => Self::fields(errors.iter().map(field_error).collect()),
             AppError::TokenInvalid => Self::of(ProblemCode::QueueTokenInvalid),
             AppError::TokenForeign => Self::of(ProblemCode::QueueTokenForeign),

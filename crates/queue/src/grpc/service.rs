@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use contracts::queue::queue_service_server::QueueService;
 use contracts::queue::{
-    self, CheckVisitRequest, CheckVisitResponse, EndPageRequest, EndPageResponse, EndVisitRequest,
-    EndVisitResponse, GetRoomRequest, GetRoomResponse, GetTokenRequest, GetTokenResponse, JoinRequest,
-    JoinResponse, LeaveRequest, LeaveResponse, PutRoomRequest, PutRoomResponse, WatchRoomsRequest,
-    WatchRoomsResponse,
+    CheckVisitRequest, CheckVisitResponse, EndPageRequest, EndPageResponse, EndVisitRequest,
+    EndVisitResponse, GetProofRequest, GetProofResponse, GetRoomRequest, GetRoomResponse, GetTokenRequest,
+    GetTokenResponse, JoinRequest, JoinResponse, LeaveRequest, LeaveResponse, ListLeavesRequest,
+    ListLeavesResponse, PutRoomRequest, PutRoomResponse, WatchRoomsRequest, WatchRoomsResponse,
 };
 use contracts::{parse_id, timestamp};
 use futures::StreamExt as _;
@@ -16,7 +16,6 @@ use service_kit::problem::Problem;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
-use vocabulary::ProblemCode;
 
 use super::convert;
 use crate::app::{Queue, Snapshot};
@@ -104,18 +103,32 @@ impl QueueService for Service {
 
     async fn get_proof(
         &self,
-        _request: Request<queue::GetProofRequest>,
-    ) -> Result<Response<queue::GetProofResponse>, Status> {
-        Err(Problem::of(ProblemCode::NotFound).into())
+        request: Request<GetProofRequest>,
+    ) -> Result<Response<GetProofResponse>, Status> {
+        let proof = self
+            .queue
+            .proof(&request.get_ref().queue_token)
+            .await
+            .map_err(Problem::from)?;
+        Ok(Response::new(convert::proof(proof)))
     }
 
-    type ListLeavesStream = BoxStream<'static, Result<queue::ListLeavesResponse, Status>>;
+    type ListLeavesStream = BoxStream<'static, Result<ListLeavesResponse, Status>>;
 
     async fn list_leaves(
         &self,
-        _request: Request<queue::ListLeavesRequest>,
+        request: Request<ListLeavesRequest>,
     ) -> Result<Response<Self::ListLeavesStream>, Status> {
-        Err(Problem::of(ProblemCode::NotFound).into())
+        let concert = parse_id("concertId", &request.get_ref().concert_id)?;
+        let pages = self.queue.list_leaves(concert).await.map_err(Problem::from)?;
+        let messages = pages.map(|page| match page {
+            Ok(leaves) => Ok(ListLeavesResponse {
+                commitments: leaves.iter().flat_map(|leaf| leaf.0).collect(),
+            }),
+            Err(error) => Err(Problem::from(error).into()),
+        });
+        let stopped = self.stop.clone().cancelled_owned();
+        Ok(Response::new(messages.take_until(stopped).boxed()))
     }
 
     async fn check_visit(

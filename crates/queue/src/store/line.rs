@@ -380,7 +380,7 @@ impl Line {
         claim_window: Duration,
     ) -> Result<Option<Plan>, LineError> {
         let mut script = PLAN.prepare_invoke();
-        let open = room.settings.state_at(room.now) == RoomState::Open;
+        let open = room.state() == RoomState::Open;
         script
             .key(room_key(room.concert_id))
             .arg(millis(room.now))

@@ -1,10 +1,17 @@
 //! The only SQL and the only Redis commands.
 //!
-//! [`VisitStore`] is the truth: who is on a page, which numbers were reserved and called. [`Line`] is fast and may be
+//! [`VisitStore`] is the truth: who is on a page, which numbers were reserved and called. [`DrawStore`] is the truth of
+//! who gathered before an opening, and of their draw. [`Line`] is fast and may be
 //! empty at any moment; what it decides holds only once Postgres has it.
 
+mod draws;
 mod line;
+mod lobby;
+mod rooms;
 mod visits;
 
+pub use draws::{DrawStore, Gone};
 pub use line::{Block, Claim, ClaimWindows, Claimed, Counts, Filler, Join, Line, LineError, Plan};
+pub use lobby::{Left, LobbyPlace};
+pub use rooms::DrawSecrets;
 pub use visits::{Admission, Ended, Filling, MIGRATOR, StoreError, Transition, VisitStore};

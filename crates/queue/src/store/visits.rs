@@ -1,6 +1,6 @@
-//! Rooms and visits in Postgres: what holds whatever becomes of Redis. Every deadline is decided by `frontrow_now()`.
+//! Numbers and visits in Postgres: what holds whatever becomes of Redis. Every deadline is decided by `frontrow_now()`.
 //!
-//! Lock order: the room's row, then visits. Who admits a visit holds the room's row `FOR KEY SHARE`, which lets ordinary
+//! Lock order: the room's row, then its draw's, then the lobby's, then visits. Who admits a visit holds the room's row `FOR KEY SHARE`, which lets ordinary
 //! updates of the row through; who must see every admission begun before (a new epoch, a changed capacity, the settling
 //! of claims) takes it `FOR UPDATE`. What is read under the lock is read by a later statement, so that it is not older
 //! than the lock.
@@ -15,7 +15,8 @@ use time::OffsetDateTime;
 use vocabulary::{ConcertId, QueueNumber, UserId, VisitId};
 
 use super::line::{Block, Claimed};
-use crate::domain::{Event, HOLD_LEASE, NumberRange, Place, Room, RoomSettings, Visit, VisitState};
+use super::rooms::RoomRow;
+use crate::domain::{Event, HOLD_LEASE, NumberRange, Place, Visit, VisitState};
 
 /// The schema of this service.
 pub static MIGRATOR: Migrator = sqlx::migrate!();
@@ -102,38 +103,7 @@ pub struct Filling {
 /// Rooms and visits in Postgres. Clones share the pool.
 #[derive(Debug, Clone)]
 pub struct VisitStore {
-    pool: PgPool,
-}
-
-struct RoomRow {
-    concert_id: uuid::Uuid,
-    capacity: i32,
-    admit_per_second: i32,
-    opens_at: Option<OffsetDateTime>,
-    serving: i64,
-    issued_to: i64,
-    reserved_to: i64,
-    epoch: i64,
-    now: OffsetDateTime,
-}
-
-impl TryFrom<RoomRow> for Room {
-    type Error = StoreError;
-
-    fn try_from(row: RoomRow) -> Result<Self, Self::Error> {
-        let bound = |value: i32| u32::try_from(value).unwrap_or(0);
-        let settings = RoomSettings::new(bound(row.capacity), bound(row.admit_per_second), row.opens_at)
-            .map_err(|mut errors| errors.pop().map_or_else(|| unreadable("settings"), unreadable))?;
-        Ok(Self {
-            concert_id: ConcertId::from_uuid(row.concert_id),
-            settings,
-            serving: number(row.serving),
-            issued_to: number(row.issued_to),
-            reserved_to: number(row.reserved_to),
-            epoch: row.epoch,
-            now: row.now,
-        })
-    }
+    pub(super) pool: PgPool,
 }
 
 struct VisitRow {
@@ -167,68 +137,6 @@ impl VisitStore {
         Self { pool }
     }
 
-    /// Makes a room, or changes its settings. No visit that was let in under the settings before is still being
-    /// written when this returns.
-    ///
-    /// # Errors
-    /// The database is away.
-    pub async fn put_room(&self, concert: ConcertId, settings: &RoomSettings) -> Result<Room, StoreError> {
-        let mut tx = self.pool.begin().await?;
-        sqlx::query!(
-            "SELECT concert_id FROM rooms WHERE concert_id = $1 FOR UPDATE",
-            concert.as_uuid()
-        )
-        .fetch_optional(&mut *tx)
-        .await?;
-        let row = sqlx::query_as!(
-            RoomRow,
-            r#"INSERT INTO rooms (concert_id, capacity, admit_per_second, opens_at) VALUES ($1, $2, $3, $4)
-            ON CONFLICT (concert_id) DO UPDATE SET capacity = excluded.capacity,
-                admit_per_second = excluded.admit_per_second, opens_at = excluded.opens_at
-            RETURNING concert_id, capacity, admit_per_second, opens_at, serving, issued_to, reserved_to, epoch,
-                frontrow_now() AS "now!""#,
-            concert.as_uuid(),
-            settings.capacity().cast_signed(),
-            settings.admit_per_second().cast_signed(),
-            settings.opens_at(),
-        )
-        .fetch_one(&mut *tx)
-        .await?;
-        tx.commit().await?;
-        row.try_into()
-    }
-
-    /// A room.
-    ///
-    /// # Errors
-    /// The database is away.
-    pub async fn room(&self, concert: ConcertId) -> Result<Option<Room>, StoreError> {
-        let row = sqlx::query_as!(
-            RoomRow,
-            r#"SELECT concert_id, capacity, admit_per_second, opens_at, serving, issued_to, reserved_to, epoch,
-                frontrow_now() AS "now!" FROM rooms WHERE concert_id = $1"#,
-            concert.as_uuid(),
-        )
-        .fetch_optional(&self.pool)
-        .await?;
-        row.map(Room::try_from).transpose()
-    }
-
-    /// Every room.
-    ///
-    /// # Errors
-    /// The database is away.
-    pub async fn rooms(&self) -> Result<Vec<Room>, StoreError> {
-        let rows = sqlx::query_as!(
-            RoomRow,
-            r#"SELECT concert_id, capacity, admit_per_second, opens_at, serving, issued_to, reserved_to, epoch,
-                frontrow_now() AS "now!" FROM rooms"#,
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        rows.into_iter().map(Room::try_from).collect()
-    }
-
     /// A room together with one of its numbers. `None`: there is no such room.
     ///
     /// # Errors
@@ -239,7 +147,7 @@ impl VisitStore {
         looked_up: QueueNumber,
     ) -> Result<Option<Place>, StoreError> {
         let row = sqlx::query!(
-            r#"SELECT r.capacity, r.admit_per_second, r.opens_at, r.serving, r.issued_to, r.reserved_to, r.epoch,
+            r#"SELECT r.capacity, r.admit_per_second, r.opens_at, r.stage, r.drawn_to, r.serving, r.issued_to, r.reserved_to, r.epoch,
                 frontrow_now() AS "now!", v.visit_id AS "visit_id?", v.user_id AS "user_id?", v.state AS "state?",
                 v.page_ends_at, v.hold_lease_until, c.called_at AS "called_at?"
             FROM rooms r
@@ -271,6 +179,8 @@ impl VisitStore {
             capacity: row.capacity,
             admit_per_second: row.admit_per_second,
             opens_at: row.opens_at,
+            stage: row.stage,
+            drawn_to: row.drawn_to,
             serving: row.serving,
             issued_to: row.issued_to,
             reserved_to: row.reserved_to,
@@ -575,7 +485,7 @@ impl VisitStore {
     }
 
     /// Reserves `size` numbers after a block, unless that was done; answers the block up to all that is reserved.
-    /// `None`: the epoch is over.
+    /// `None`: the epoch is over, or people gather and get no numbers yet.
     ///
     /// # Errors
     /// The database is away.
@@ -586,8 +496,8 @@ impl VisitStore {
         size: u32,
     ) -> Result<Option<Block>, StoreError> {
         let reserved_to = sqlx::query_scalar!(
-            "UPDATE rooms SET reserved_to = greatest(reserved_to, $3) WHERE concert_id = $1 AND epoch = $2
-            RETURNING reserved_to",
+            "UPDATE rooms SET reserved_to = greatest(reserved_to, $3)
+            WHERE concert_id = $1 AND epoch = $2 AND stage <> 'LOBBY' RETURNING reserved_to",
             concert.as_uuid(),
             after.epoch,
             sql(after.last).saturating_add(size.into()),
@@ -783,16 +693,16 @@ fn ended(concert_id: uuid::Uuid, user_id: uuid::Uuid, value: i64) -> Ended {
     }
 }
 
-const fn number(value: i64) -> QueueNumber {
+pub(super) const fn number(value: i64) -> QueueNumber {
     QueueNumber(value.unsigned_abs())
 }
 
 /// A number past what can be kept was never given: the largest stands for it.
-fn sql(number: QueueNumber) -> i64 {
+pub(super) fn sql(number: QueueNumber) -> i64 {
     i64::try_from(number.0).unwrap_or(i64::MAX)
 }
 
 /// What a row says that it cannot say: the constraints were circumvented.
-fn unreadable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
+pub(super) fn unreadable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
     StoreError::Bug(sqlx::Error::Decode(error.into()))
 }

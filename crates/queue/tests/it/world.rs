@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use queue::app::{AppError, Queue, QueueOptions, RoomView, Ticket, TokenView};
+use queue::beacon::Beacon;
 use queue::config::Config;
 use queue::domain::{RoomSettings, TokenState};
-use queue::store::{Line, MIGRATOR, VisitStore};
+use queue::store::{DrawStore, Line, MIGRATOR, VisitStore};
 use queue_token::{Claims, Keyring, QueueTokens};
 use service_kit::config::load_from;
 use test_support::{TestDatabase, TestRedis, environment};
@@ -202,8 +203,10 @@ fn queue_of(config: &Config) -> Queue {
     let options: QueueOptions = config.options;
     Queue::new(
         visits,
+        DrawStore::new(config.database.pool().unwrap()),
         line,
         QueueTokens::new(config.queue_token_keys.clone()),
+        config.beacon.clone().map(|beacon| Beacon::new(beacon).unwrap()),
         options,
     )
 }
