@@ -442,6 +442,33 @@ async fn rounds_of_two_processes_and_the_buyer_refund_once() {
 }
 
 #[tokio::test]
+async fn a_refund_of_a_canceled_date_that_booking_refuses_is_begun_once_and_left_to_people() {
+    let world = World::start().await;
+    let hold = paid(&world, 10_000, None).await;
+    world.booking.cancel_date(&hold);
+    // Booking knows no such reservation of this user.
+    let stranger = UserId::new();
+    sqlx::query("UPDATE payments SET user_id = $1")
+        .bind(stranger.as_uuid())
+        .execute(world.database.pool())
+        .await
+        .unwrap();
+    let app = world.replica();
+    for _ in 0..3 {
+        app.refund_schedules_once(None).await.unwrap();
+        world.database.step_clock(LEASE).await;
+        assert_eq!(app.resume_once().await.unwrap(), 1);
+    }
+    assert_eq!(refunds(&world).await, 1);
+    let as_paid = Hold {
+        user_id: stranger,
+        ..hold
+    };
+    let refund = refund_of(&world, &as_paid).await.unwrap();
+    assert_eq!(refund.status(), RefundStatus::Created);
+}
+
+#[tokio::test]
 async fn a_running_process_refunds_a_canceled_date_by_itself() {
     let world = World::with(&[("REFUND_SCHEDULES_EVERY_MS", "20"), ("RESUME_EVERY_MS", "20")]).await;
     let hold = paid(&world, 4_000, Some(&card("ok"))).await;

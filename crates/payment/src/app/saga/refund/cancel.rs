@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::app::saga::driver::for_people;
 use crate::app::saga::{Next, SagaError};
 use crate::booking::BookingError;
-use crate::domain::{Refund, RefundEvent, Share};
+use crate::domain::{Refund, RefundEvent, RefundReason, Share};
 
 impl App {
     pub(super) async fn cancel_at_booking(&self, refund: &Refund) -> Result<Next<Refund>, SagaError> {
@@ -14,6 +14,11 @@ impl App {
             Ok(canceled) => canceled,
             Err(error) => {
                 return match refusal(refund, error) {
+                    // It listed the reservation to be refunded. Another refund of it would fare no better.
+                    Some(reason) if refund.reason == RefundReason::ScheduleCanceled => {
+                        for_people(refund, reason.title(), None);
+                        Ok(Next::later(refund.attempt))
+                    }
                     Some(reason) => {
                         let refused = RefundEvent::Refused { reason };
                         Ok(Next::moved(self.record_refund(refund, refused).await?))
