@@ -203,14 +203,17 @@ pub async fn settled(world: &World) {
     }
 }
 
-/// Waits until the world has settled; every rule then holds.
+/// Waits until the world has settled; every rule then holds, and reconciliation finds nothing.
 ///
 /// # Panics
-/// One does not.
+/// One does not, or it finds something.
 pub async fn hold(world: &World) {
     settled(world).await;
     let broken = Books::open(world).await.broken().await;
     assert!(broken.is_empty(), "{broken:#?}");
+    let report = world.reconcile().await;
+    assert_eq!(report["differences"], serde_json::json!([]), "{report:#}");
+    assert_eq!(report["complete"], true, "{report:#}");
 }
 
 async fn rows<R, T>(database: &mut PgConnection, query: &'static str) -> T

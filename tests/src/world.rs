@@ -43,6 +43,7 @@ pub struct World {
     pub postgres: Option<Server>,
     /// First part of the names of its queues.
     pub amqp_prefix: String,
+    home: PathBuf,
     client: reqwest::Client,
     base_url: String,
 }
@@ -188,6 +189,7 @@ impl World {
 
         let name = unique_name("e2e");
         let home = Home::temporary().await.unwrap();
+        let dir = home.dir().to_owned();
         let mut system = SystemOptions::new(home, bin_dir(), endpoints);
         system.database_prefix = format!("{name}_");
         // Everybody comes from one address here; a test of the limits sets its own.
@@ -228,6 +230,7 @@ impl World {
             rabbitmq,
             postgres,
             amqp_prefix: name,
+            home: dir,
             client,
             base_url,
         }
@@ -284,6 +287,21 @@ impl World {
             .execute(&mut self.database(service).await)
             .await
             .unwrap();
+    }
+
+    /// What payment's own command finds when it holds the provider's books, the ledger and the reservations against each
+    /// other.
+    pub async fn reconcile(&self) -> serde_json::Value {
+        let env = local_servers::environment_of(&self.home, "payment").unwrap();
+        let ended = tokio::process::Command::new(bin_dir().join("payment"))
+            .args(["reconcile", "--json"])
+            .env_clear()
+            .envs(env)
+            .output()
+            .await
+            .unwrap();
+        assert!(matches!(ended.status.code(), Some(0 | 1)), "{ended:?}");
+        serde_json::from_slice(&ended.stdout).unwrap()
     }
 
     /// A service's database, for what no answer shows.

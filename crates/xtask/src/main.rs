@@ -7,6 +7,7 @@ mod docs;
 mod doctor;
 mod fuzz_api;
 mod proto;
+mod reconcile;
 mod report;
 mod sqlx;
 mod stop;
@@ -40,6 +41,8 @@ enum Command {
     Docs(docs::Options),
     /// Throw made-up requests at every route of a running system, and hold its answers against the API's document.
     FuzzApi(fuzz_api::Options),
+    /// Hold the payment provider's books, the ledger and the reservations of a running system against each other.
+    Reconcile(reconcile::Options),
     /// Renew the committed results of checking every SQL query against a database.
     Sqlx(sqlx::Options),
 }
@@ -56,6 +59,7 @@ async fn main() -> ExitCode {
         Command::Doctor(options) => Box::pin(doctor::run(options)).await,
         Command::Docs(options) => docs::run(options).await,
         Command::FuzzApi(options) => Box::pin(fuzz_api::run(options)).await,
+        Command::Reconcile(options) => Ok(reconcile::run(options).await),
         Command::Sqlx(options) => sqlx::run(options).await,
     };
     match outcome {

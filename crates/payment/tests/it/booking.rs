@@ -95,6 +95,9 @@ impl Row {
                 refund_id: canceled.refund_id.clone(),
                 percent: canceled.percent,
                 refund: canceled.refund,
+                refunded_at: canceled
+                    .is_complete
+                    .then(|| contracts::timestamp(time::OffsetDateTime::UNIX_EPOCH)),
                 ..Cancellation::default()
             }),
             ..Reservation::default()
@@ -295,6 +298,22 @@ impl ScriptedBooking {
         row.status = status;
         row.payment_id = payment_id.map(str::to_owned);
         row.total = total;
+    }
+
+    /// What a canceled hold shows from now on of what goes back, and whether it is back; `None`: it was never canceled.
+    pub(crate) fn tamper_refund(&self, hold: &Hold, shown: Option<(i64, bool)>) {
+        let mut rows = self.rows();
+        let row = rows.get_mut(&hold.reservation_id.to_string()).unwrap();
+        match (shown, &mut row.canceled) {
+            (Some((refund, is_complete)), Some(canceled)) => {
+                canceled.refund = refund;
+                canceled.is_complete = is_complete;
+            }
+            _ => {
+                row.status = ReservationStatus::Confirmed;
+                row.canceled = None;
+            }
+        }
     }
 
     /// A reservation that was paid long ago.

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::reconciling::assert_reconciled;
 use crate::world::{Hold, World};
 
 /// Fails unless the ledger, the wallets, the payments and the provider's books tell the same story.
 pub(crate) async fn assert_balanced(world: &World) {
     let pool = world.database.pool();
     assert_eq!(world.open_sagas().await, 0, "everything has ended");
+    assert_reconciled(world).await;
 
     let wrong_wallets: Vec<uuid::Uuid> = sqlx::query_scalar(
         "SELECT w.user_id FROM wallets w, LATERAL (

@@ -13,11 +13,13 @@ use payment::provider::TossProvider;
 use serde_json::{Value, json};
 use sqlx::{Executor as _, Row as _};
 use time::OffsetDateTime;
-use vocabulary::PaymentId;
+use vocabulary::{PaymentId, UserId};
 
 use crate::booking::{Call, Fault};
+use crate::charging::{asked, charge};
 use crate::interruptions::recorded;
 use crate::mishaps::losing_answers;
+use crate::refunding::cancel;
 use crate::world::{Hold, World, card, status};
 
 /// Everything that there is.
@@ -115,7 +117,7 @@ async fn promise_10_books_that_nobody_touched_are_equal() {
 #[tokio::test]
 async fn a_running_system_gives_no_false_alarm() {
     let world = World::start().await;
-    let buy = async |way: usize| {
+    let visit = async |way: usize| {
         let hold = world.hold().await;
         let (points, card) = match way % 4 {
             0 => (10_000, None),
@@ -126,20 +128,25 @@ async fn a_running_system_gives_no_false_alarm() {
                 (4_000, Some(card("ok")))
             }
         };
-        // Some are declined, and some lose their seats.
-        let _ = world.pay(&hold, points, card.as_deref()).await;
+        // Some are declined, some lose their seats, and of those who have them some give them back.
+        let answer = world.pay(&hold, points, card.as_deref()).await;
+        if answer.is_ok() && way.is_multiple_of(3) {
+            let _ = cancel(&world, &hold).await;
+        }
+        let _ = charge(&world, asked(hold.user_id, 1_000, &crate::world::card("ok"))).await;
     };
     let shop = async {
         for round in 0..12 {
-            futures::future::join_all((0..8).map(|way| buy(round + way))).await;
+            futures::future::join_all((0..8).map(|way| visit(round + way))).await;
         }
     };
-    let mut runs = 0;
+    let (mut runs, mut second_looks) = (0, 0);
     let watch = async {
         loop {
             let report = reconcile(&world).await.unwrap();
             assert!(report.is_equal(), "run {runs}: {report}");
             runs += 1;
+            second_looks += report.second_looks;
         }
     };
     tokio::select! {
@@ -147,6 +154,8 @@ async fn a_running_system_gives_no_false_alarm() {
         () = watch => {}
     }
     assert!(runs > 3, "{runs} runs");
+    // Each of them would have been a false alarm.
+    assert!(second_looks > 0, "no run met a payment on its way");
     world.settle(&world.replica()).await;
     assert_reconciled(&world).await;
 }
@@ -325,6 +334,62 @@ async fn a_reservation_that_nobody_paid_is_found() {
         .booking
         .tamper(&declined, ReservationStatus::Confirmed, Some(&payment_id), 10_000);
     assert_eq!(reconcile(&world).await.unwrap().differences.len(), 2);
+}
+
+#[tokio::test]
+async fn a_second_refund_at_the_console_is_found() {
+    let world = World::start().await;
+    let (hold, key) = paid(&world).await;
+    world.booking.gives_back(&hold, 50);
+    cancel(&world, &hold).await.unwrap();
+    assert_reconciled(&world).await;
+    let body = json!({"cancelReason": "at the console", "cancelAmount": 1_000});
+    at_console(&world, &format!("{key}/cancel"), body).await;
+    assert_eq!(found(&world).await, BTreeSet::from(["refunded-twice"]));
+}
+
+#[tokio::test]
+async fn a_refund_that_is_gone_is_found() {
+    let world = World::start().await;
+    let (hold, _) = paid(&world).await;
+    cancel(&world, &hold).await.unwrap();
+    tamper(&world, "DELETE FROM refunds").await;
+    assert_eq!(
+        found(&world).await,
+        BTreeSet::from(["refund-missing", "refund-differs-from-ledger"])
+    );
+}
+
+#[tokio::test]
+async fn a_refund_that_booking_tells_otherwise_is_found() {
+    let world = World::start().await;
+    let (hold, _) = paid(&world).await;
+    cancel(&world, &hold).await.unwrap();
+    for (shown, code) in [
+        (Some((9_999, true)), "refund-amount-differs"),
+        (Some((10_000, false)), "refund-untold"),
+        (None, "refund-without-cancellation"),
+    ] {
+        world.booking.tamper_refund(&hold, shown);
+        assert_eq!(found(&world).await, BTreeSet::from([code]));
+    }
+}
+
+#[tokio::test]
+async fn a_charge_without_its_points_is_found() {
+    let world = World::start().await;
+    let user_id = UserId::new();
+    charge(&world, asked(user_id, 5_000, &card("ok"))).await.unwrap();
+    assert_reconciled(&world).await;
+    tamper(&world, "DELETE FROM transfers WHERE kind = 'CHARGE'").await;
+    assert_eq!(
+        found(&world).await,
+        BTreeSet::from([
+            "captured-not-in-ledger",
+            "charge-differs-from-ledger",
+            "wallet-differs-from-entries"
+        ])
+    );
 }
 
 #[tokio::test]

@@ -25,7 +25,7 @@ pub(crate) async fn paid(world: &World, points: i64, card: Option<&str>) -> Hold
     hold
 }
 
-async fn cancel(world: &World, hold: &Hold) -> Result<CancelReservationResponse, Problem> {
+pub(crate) async fn cancel(world: &World, hold: &Hold) -> Result<CancelReservationResponse, Problem> {
     cancel_with(world, hold, "").await
 }
 

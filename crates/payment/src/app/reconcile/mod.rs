@@ -65,6 +65,7 @@ struct Findings {
     /// Orders that seem to differ, by what the provider seems to have more.
     orders: HashMap<String, CardSums>,
     reservations: BTreeSet<ReservationId>,
+    second_looks: u64,
     cut_short: bool,
 }
 
@@ -108,6 +109,7 @@ impl App {
             since: scope.since,
             until: span.until,
             compared: findings.compared,
+            second_looks: findings.second_looks,
             open,
             complete: !findings.cut_short,
             differences: findings.differences,

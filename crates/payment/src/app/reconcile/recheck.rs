@@ -22,13 +22,14 @@ impl App {
     /// Looks again at everything that seems to differ, and keeps what does.
     pub(super) async fn recheck(&self, findings: &mut Findings) -> Result<(), ReconcileError> {
         let orders = std::mem::take(&mut findings.orders);
+        let reservations = std::mem::take(&mut findings.reservations);
+        findings.second_looks += (orders.len() + reservations.len()) as u64;
         let orders: Vec<_> = stream::iter(orders)
             .map(|(order_id, seen)| self.recheck_order(order_id, seen))
             .buffer_unordered(AT_ONCE)
             .try_collect()
             .await?;
         findings.differences.extend(orders.into_iter().flatten());
-        let reservations = std::mem::take(&mut findings.reservations);
         let reservations: Vec<_> = stream::iter(reservations)
             .map(|reservation_id| self.recheck_reservation(reservation_id))
             .buffer_unordered(AT_ONCE)

@@ -20,6 +20,8 @@ pub struct Report {
     pub until: OffsetDateTime,
     /// How much was compared.
     pub compared: Compared,
+    /// Orders and reservations that seemed to differ and were looked at again.
+    pub second_looks: u64,
     /// Sagas under way, by kind.
     pub open: Vec<Open>,
     /// Whether all was compared; a run that finds too many differences ends early.
