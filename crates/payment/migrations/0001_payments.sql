@@ -45,6 +45,8 @@ CREATE TABLE payments (
     ended_at        timestamptz,
     -- When anybody may take the payment up: the end of a lease, or of a wait.
     resume_at       timestamptz,
+    -- When a hint of the provider last brought that forward; hints that follow too soon are ignored.
+    hinted_at       timestamptz,
 
     -- The states of the machine, and no other word.
     CONSTRAINT payments_state_is_known CHECK (state IN (
@@ -117,6 +119,8 @@ CREATE TABLE charges (
     ended_at        timestamptz,
     -- When anybody may take the charge up: the end of a lease, or of a wait.
     resume_at       timestamptz,
+    -- When a hint of the provider last brought that forward; hints that follow too soon are ignored.
+    hinted_at       timestamptz,
 
     -- The states of the machine, and no other word.
     CONSTRAINT charges_state_is_known CHECK (state IN ('CREATED', 'CONFIRMING', 'UNKNOWN', 'SUCCEEDED', 'FAILED')),
@@ -170,6 +174,8 @@ CREATE TABLE refunds (
     ended_at        timestamptz,
     -- When anybody may take the refund up: the end of a lease, or of a wait.
     resume_at       timestamptz,
+    -- When a hint of the provider last brought that forward; hints that follow too soon are ignored.
+    hinted_at       timestamptz,
 
     -- The states of the machine, and no other word.
     CONSTRAINT refunds_state_is_known CHECK (state IN (
@@ -203,6 +209,8 @@ CREATE UNIQUE INDEX refunds_one_per_idempotency_key ON refunds (user_id, idempot
     WHERE idempotency_key IS NOT NULL;
 -- What is due to be taken up, oldest first.
 CREATE INDEX refunds_to_resume ON refunds (resume_at) WHERE resume_at IS NOT NULL;
+-- What a hint of the provider is about.
+CREATE INDEX refunds_open_by_order ON refunds (order_id) WHERE resume_at IS NOT NULL AND order_id IS NOT NULL;
 
 -- The ledger. One row moves one amount from one account to another, so debits equal credits by its shape. An account is
 -- a word, and for WALLET and HELD a word and a user; HOUSE, PROVIDER and GRANTS have no row anywhere that every payment

@@ -2,6 +2,7 @@
 
 mod charge;
 mod grant;
+mod notice;
 mod pay;
 mod queries;
 pub mod reconcile;

@@ -13,6 +13,8 @@ use crate::domain::{OrderId, Payment, PaymentKey, State};
 use crate::store::RequestKey;
 
 const MAX_KEY_CHARS: usize = 255;
+/// Of the words of a provider's event.
+const MAX_EVENT_CHARS: usize = 64;
 
 /// All mistakes of a request at once.
 #[derive(Default)]
@@ -37,6 +39,25 @@ impl Mistakes {
 impl From<Mistakes> for Problem {
     fn from(mistakes: Mistakes) -> Self {
         Self::fields(mistakes.0)
+    }
+}
+
+/// The order that an event is about; what else it says is not believed.
+pub(super) fn provider_event(event: &proto::NotifyProviderEventRequest) -> Result<OrderId, Problem> {
+    let mut mistakes = Mistakes::default();
+    let word = |text: &str, least| {
+        if (least..=MAX_EVENT_CHARS).contains(&text.chars().count()) {
+            Ok(())
+        } else {
+            Err(format!("must be {least} to {MAX_EVENT_CHARS} characters"))
+        }
+    };
+    let event_type = mistakes.note("eventType", word(&event.event_type, 1));
+    let status = mistakes.note("data.status", word(&event.status, 0));
+    let order_id = mistakes.note("data.orderId", OrderId::new(&event.order_id));
+    match (event_type, status, order_id) {
+        (Some(()), Some(()), Some(order_id)) => Ok(order_id),
+        _ => Err(mistakes.into()),
     }
 }
 

@@ -162,8 +162,10 @@ impl PaymentService for Payments {
 
     async fn notify_provider_event(
         &self,
-        _: Request<proto::NotifyProviderEventRequest>,
+        request: Request<proto::NotifyProviderEventRequest>,
     ) -> Result<Response<proto::NotifyProviderEventResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
+        let order_id = convert::provider_event(&request.into_inner())?;
+        self.app.take_hint(&order_id).await.map_err(errors::of_store)?;
+        Ok(Response::new(proto::NotifyProviderEventResponse {}))
     }
 }

@@ -258,7 +258,8 @@ impl Store {
             .ok_or(StoreError::Superseded)
     }
 
-    /// Leaves a charge in its state, to be taken up again after `until`. `attempt` is the one that comes next.
+    /// Leaves a charge in its state, to be taken up again after `until`; `attempt` is the one that comes next, `tries` how
+    /// often it waited.
     ///
     /// # Errors
     /// The charge is in other hands; the database.
@@ -266,16 +267,18 @@ impl Store {
         &self,
         charge: Charge,
         attempt: i32,
+        tries: i32,
         until: Duration,
     ) -> Result<Charge, StoreError> {
         let done = sqlx::query!(
             "UPDATE charges
-             SET tries = tries + 1, attempt = $4, resume_at = frontrow_now() + make_interval(secs => $5)
+             SET attempt = $4, tries = $5, resume_at = frontrow_now() + make_interval(secs => $6)
              WHERE charge_id = $1 AND state = $2 AND version = $3",
             charge.charge_id.as_uuid(),
             charge.state.as_str(),
             charge.version,
             attempt,
+            tries,
             until.as_secs_f64(),
         )
         .execute(&self.pool)
@@ -283,7 +286,7 @@ impl Store {
         superseded_unless(done.rows_affected() == 1)?;
         Ok(Charge {
             attempt,
-            tries: charge.tries + 1,
+            tries,
             ..charge
         })
     }

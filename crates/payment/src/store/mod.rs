@@ -1,6 +1,7 @@
 //! The only SQL of this service.
 
 mod charges;
+mod hints;
 mod ledger;
 mod payments;
 mod reconcile;

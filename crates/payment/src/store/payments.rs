@@ -351,7 +351,8 @@ impl Store {
             .ok_or(StoreError::Superseded)
     }
 
-    /// Leaves a payment in its state, to be taken up again after `until`. `attempt` is the one that comes next.
+    /// Leaves a payment in its state, to be taken up again after `until`; `attempt` is the one that comes next, `tries` how
+    /// often it waited.
     ///
     /// # Errors
     /// The payment is in other hands; the database.
@@ -359,16 +360,18 @@ impl Store {
         &self,
         payment: Payment,
         attempt: i32,
+        tries: i32,
         until: Duration,
     ) -> Result<Payment, StoreError> {
         let done = sqlx::query!(
             "UPDATE payments
-             SET tries = tries + 1, attempt = $4, resume_at = frontrow_now() + make_interval(secs => $5)
+             SET attempt = $4, tries = $5, resume_at = frontrow_now() + make_interval(secs => $6)
              WHERE payment_id = $1 AND state = $2 AND version = $3",
             payment.payment_id.as_uuid(),
             payment.state.as_str(),
             payment.version,
             attempt,
+            tries,
             until.as_secs_f64(),
         )
         .execute(&self.pool)
@@ -376,7 +379,7 @@ impl Store {
         superseded_unless(done.rows_affected() == 1)?;
         Ok(Payment {
             attempt,
-            tries: payment.tries + 1,
+            tries,
             ..payment
         })
     }

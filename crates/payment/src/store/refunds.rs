@@ -342,7 +342,8 @@ impl Store {
         })
     }
 
-    /// Leaves a refund in its state, to be taken up again after `until`. `attempt` is the one that comes next.
+    /// Leaves a refund in its state, to be taken up again after `until`; `attempt` is the one that comes next, `tries` how
+    /// often it waited.
     ///
     /// # Errors
     /// The refund is in other hands; the database.
@@ -350,16 +351,18 @@ impl Store {
         &self,
         refund: Refund,
         attempt: i32,
+        tries: i32,
         until: Duration,
     ) -> Result<Refund, StoreError> {
         let done = sqlx::query!(
             "UPDATE refunds
-             SET tries = tries + 1, attempt = $4, resume_at = frontrow_now() + make_interval(secs => $5)
+             SET attempt = $4, tries = $5, resume_at = frontrow_now() + make_interval(secs => $6)
              WHERE refund_id = $1 AND state = $2 AND version = $3",
             refund.refund_id.as_uuid(),
             refund.state.as_str(),
             refund.version,
             attempt,
+            tries,
             until.as_secs_f64(),
         )
         .execute(&self.pool)
@@ -367,7 +370,7 @@ impl Store {
         superseded_unless(done.rows_affected() == 1)?;
         Ok(Refund {
             attempt,
-            tries: refund.tries + 1,
+            tries,
             ..refund
         })
     }

@@ -7,6 +7,7 @@
 
 mod attempts;
 mod booking;
+mod breaker;
 mod charging;
 mod hot_account;
 mod idempotency;
@@ -23,4 +24,5 @@ mod stopping;
 mod undoing;
 mod unknown;
 mod wallet;
+mod webhooks;
 mod world;

@@ -20,7 +20,7 @@ use wiremock::{Mock, MockServer, ResponseTemplate};
 
 const KEY: &str = "test_ok_1";
 
-fn provider(url: &str, settings: &[(&str, &str)]) -> TossProvider {
+pub(crate) fn provider(url: &str, settings: &[(&str, &str)]) -> TossProvider {
     let mut values = environment([
         ("DATABASE_URL", "postgres://nowhere/payment"),
         ("BOOKING_URL", "http://nowhere"),
@@ -32,7 +32,7 @@ fn provider(url: &str, settings: &[(&str, &str)]) -> TossProvider {
     TossProvider::new(&load_from(values, Config::read).unwrap().provider).unwrap()
 }
 
-fn charge() -> Charge {
+pub(crate) fn charge() -> Charge {
     Charge {
         payment_key: PaymentKey::new(KEY).unwrap(),
         order_id: OrderId::new("order-1").unwrap(),

@@ -244,7 +244,7 @@ impl World {
     }
 }
 
-async fn simulator(stop: CancellationToken) -> String {
+pub(crate) async fn simulator(stop: CancellationToken) -> String {
     let config = psp_simulator::config::Config {
         addr: "127.0.0.1:0".parse().unwrap(),
         secret_key: SECRET_KEY.parse().unwrap(),

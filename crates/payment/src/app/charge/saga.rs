@@ -61,8 +61,18 @@ impl Saga for Charge {
         }
     }
 
-    async fn postpone(self, store: &Store, attempt: i32, until: Duration) -> Result<Self, StoreError> {
-        store.postpone_charge(self, attempt, until).await
+    fn asks_provider(&self) -> bool {
+        !self.state.has_ended()
+    }
+
+    async fn postpone(
+        self,
+        store: &Store,
+        attempt: i32,
+        tries: i32,
+        until: Duration,
+    ) -> Result<Self, StoreError> {
+        store.postpone_charge(self, attempt, tries, until).await
     }
 
     async fn take_up_due(store: &Store, limit: i64, lease: Duration) -> Result<Vec<Self>, StoreError> {

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::points;
 use crate::app::{App, Settings};
 use crate::domain::Refused;
+use crate::provider::Closed;
 use crate::store::{Store, StoreError};
 
 /// One saga as it stands, and what differs between its kind and others.
@@ -33,11 +34,16 @@ pub trait Saga: Sized + Send + Sync + 'static {
     /// One step: the only place where it is carried on.
     fn advance(&self, app: &App) -> impl Future<Output = Result<Next<Self>, SagaError>> + Send;
 
-    /// Leaves it where it stands, to be taken up after `until`; `attempt` is the provider's that comes next.
+    /// Whether its next step asks the provider.
+    fn asks_provider(&self) -> bool;
+
+    /// Leaves it where it stands, to be taken up after `until`; `attempt` is the provider's that comes next, `tries` how
+    /// often it waited.
     fn postpone(
         self,
         store: &Store,
         attempt: i32,
+        tries: i32,
         until: Duration,
     ) -> impl Future<Output = Result<Self, StoreError>> + Send;
 
@@ -147,20 +153,25 @@ impl App {
                 }
                 Next::Later { attempt } => attempt,
             };
-            let wait = self.wait_before_try(saga.position().tries + 1);
+            let tries = saga.position().tries;
+            let (tries, wait) = match self.provider.closed() {
+                // Its tries say nothing about a provider that is left alone.
+                Some(Closed::Away { retry_after }) if saga.asks_provider() => (tries, retry_after),
+                _ => (tries + 1, self.wait_before_try(tries + 1)),
+            };
             let stays = Instant::now() + wait < give_up && !self.stop.is_cancelled();
             let lease = if stays {
                 saga.lease(&self.settings)
             } else {
                 Duration::ZERO
             };
-            saga = saga.postpone(&self.store, attempt, wait + lease).await?;
+            saga = saga.postpone(&self.store, attempt, tries, wait + lease).await?;
             if !stays {
                 break;
             }
             let slept = self.stop.run_until_cancelled(tokio::time::sleep(wait)).await;
             if slept.is_none() {
-                saga = saga.postpone(&self.store, attempt, Duration::ZERO).await?;
+                saga = saga.postpone(&self.store, attempt, tries, Duration::ZERO).await?;
                 break;
             }
         }

@@ -6,6 +6,8 @@ use secrecy::SecretString;
 use service_kit::config::Environment;
 use url::Url;
 
+use super::breaker::Rules;
+
 /// A call that finds no place in this time is not made.
 pub(super) const PLACE_WAIT: Duration = Duration::from_millis(500);
 
@@ -17,6 +19,7 @@ pub struct TossConfig {
     pub(super) timeout: Duration,
     pub(super) connect_timeout: Duration,
     pub(super) max_concurrent_calls: usize,
+    pub(super) breaker: Rules,
 }
 
 impl TossConfig {
@@ -44,6 +47,21 @@ impl TossConfig {
                 "Calls to the payment provider at once; further card payments are refused at once, payments by points \
                  go on.",
             ),
+            breaker: Rules {
+                failures: env.number(
+                    "PROVIDER_BREAKER_FAILURES",
+                    10,
+                    1..=1_000,
+                    "So many failures (no connection, no answer in time, garbage, 5xx) among twice as many last calls to \
+                     the payment provider, all within a minute, and it is left alone: card payments are refused at once.",
+                ),
+                open_for: env.millis(
+                    "PROVIDER_BREAKER_OPEN_MS",
+                    10_000,
+                    100..=600_000,
+                    "How long the payment provider is left alone before it is asked whether it is back.",
+                ),
+            },
         }
     }
 

@@ -1,5 +1,6 @@
 //! Toss Payments over HTTP. Its sandbox, and the simulator, are another URL and key.
 
+mod breaker;
 mod classify;
 mod config;
 mod exchange;

@@ -65,8 +65,22 @@ impl Saga for Payment {
         }
     }
 
-    async fn postpone(self, store: &Store, attempt: i32, until: Duration) -> Result<Self, StoreError> {
-        store.postpone(self, attempt, until).await
+    fn asks_provider(&self) -> bool {
+        match self.state {
+            State::PointsTaken => self.card.is_some(),
+            State::Confirming | State::Unknown | State::Refunding => true,
+            _ => false,
+        }
+    }
+
+    async fn postpone(
+        self,
+        store: &Store,
+        attempt: i32,
+        tries: i32,
+        until: Duration,
+    ) -> Result<Self, StoreError> {
+        store.postpone(self, attempt, tries, until).await
     }
 
     async fn take_up_due(store: &Store, limit: i64, lease: Duration) -> Result<Vec<Self>, StoreError> {

@@ -49,8 +49,18 @@ impl Saga for Refund {
         }
     }
 
-    async fn postpone(self, store: &Store, attempt: i32, until: Duration) -> Result<Self, StoreError> {
-        store.postpone_refund(self, attempt, until).await
+    fn asks_provider(&self) -> bool {
+        self.state == RefundState::Refunding
+    }
+
+    async fn postpone(
+        self,
+        store: &Store,
+        attempt: i32,
+        tries: i32,
+        until: Duration,
+    ) -> Result<Self, StoreError> {
+        store.postpone_refund(self, attempt, tries, until).await
     }
 
     async fn take_up_due(store: &Store, limit: i64, lease: Duration) -> Result<Vec<Self>, StoreError> {
