@@ -1,10 +1,11 @@
 //! Points: balances, history, grants.
 
-use contracts::payment::{ListWalletEntriesRequest, ListWalletEntriesResponse};
+use contracts::payment::{CancelReservationRequest, ListWalletEntriesRequest, ListWalletEntriesResponse};
 use payment::app::{GrantError, grant};
 use service_kit::problem::Problem;
 use vocabulary::{Amount, ProblemCode, UserId, demo};
 
+use crate::charging::{asked, charge};
 use crate::world::{Hold, World, card};
 
 async fn entries(
@@ -112,4 +113,64 @@ async fn the_demonstrations_buyer_gets_points_once() {
     )
     .await;
     assert!(!again.unwrap());
+}
+
+#[tokio::test]
+async fn each_entry_names_what_it_belongs_to_and_pages_lose_none() {
+    let world = World::start().await;
+    let hold = world.hold_with(10_000, 4_000).await;
+    let bought = charge(&world, asked(hold.user_id, 6_000, &card("ok")))
+        .await
+        .unwrap();
+    let charge_id = bought.charge.unwrap().charge_id;
+    let declined = world.pay(&hold, 1_000, Some(&card("declined"))).await;
+    let declined = declined.unwrap_err().members["paymentId"].clone();
+    let paid = world.pay(&hold, 10_000, None).await.unwrap();
+    let payment_id = paid.payment.unwrap().payment_id;
+    let request = CancelReservationRequest {
+        user_id: hold.user_id.to_string(),
+        reservation_id: hold.reservation_id.to_string(),
+        idempotency_key: String::new(),
+    };
+    let canceled = world.client.clone().cancel_reservation(request).await.unwrap();
+    let refund_id = canceled.into_inner().refund.unwrap().refund_id;
+
+    let told = |limit| {
+        let world = &world;
+        async move {
+            let (mut told, mut cursor) = (Vec::new(), String::new());
+            loop {
+                let page = entries(world, hold.user_id, &cursor, limit).await.unwrap();
+                told.extend(page.entries);
+                cursor = page.next_cursor;
+                if cursor.is_empty() {
+                    return told;
+                }
+            }
+        }
+    };
+    let whole = told(100).await;
+    let lines: Vec<_> = whole
+        .iter()
+        .map(|entry| {
+            let of = [&*entry.payment_id, &*entry.charge_id, &*entry.refund_id];
+            (&*entry.kind, entry.amount, of)
+        })
+        .collect();
+    let declined = declined.as_str().unwrap();
+    assert_eq!(
+        lines,
+        [
+            ("REFUND_POINTS", 10_000, [&*payment_id, "", &*refund_id]),
+            ("PURCHASE", -10_000, [&*payment_id, "", ""]),
+            ("RETURN", 1_000, [declined, "", ""]),
+            ("PURCHASE", -1_000, [declined, "", ""]),
+            ("CHARGE", 6_000, ["", &*charge_id, ""]),
+            ("GRANT", 4_000, ["", "", ""]),
+        ]
+    );
+    for limit in 1..=6 {
+        assert_eq!(told(limit).await, whole, "pages of {limit}");
+    }
+    assert_eq!(world.wallet(&hold).await, (10_000, 0));
 }
