@@ -8,6 +8,7 @@
 mod attempts;
 mod booking;
 mod breaker;
+mod canceled_dates;
 mod charging;
 mod hot_account;
 mod idempotency;

@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use super::driver::{Saga, SagaError};
+use super::driver::{Saga, SagaError, for_people};
 use crate::app::App;
 use crate::provider::{Charge, Confirmation, Found, Lookup};
 use crate::store::{Kept, Store, StoreError};
@@ -96,7 +96,7 @@ impl App {
             match self.provider.find(&charge, Lookup::Order(&charge.order_id)).await {
                 Found::Captured => Outcome::Captured,
                 Found::NotCaptured => Outcome::NotCaptured,
-                Found::Mismatch => for_people(saga),
+                Found::Mismatch => mismatch(saga),
                 Found::AnotherOrder | Found::Unknown => Outcome::OPEN,
                 // A request under way gets a moment to arrive.
                 Found::Open if saga.position().tries == 0 => Outcome::OPEN,
@@ -144,7 +144,7 @@ impl App {
                 Outcome::NotCaptured
             }
             Found::NotCaptured => Outcome::NotCaptured,
-            Found::Mismatch => for_people(saga),
+            Found::Mismatch => mismatch(saga),
             Found::Open | Found::Unknown => Outcome::Unknown { answered: true },
         })
     }
@@ -156,10 +156,12 @@ impl App {
     }
 }
 
-/// Captured with another key or amount than ours: whatever we did next could be wrong. It stays as it is.
-fn for_people<S: Capturing>(saga: &S) -> Outcome {
-    let position = saga.position();
-    metrics::counter!("payment_for_people_total", "saga" => S::KIND, "state" => position.state).increment(1);
-    tracing::error!(saga = S::KIND, saga_id = %position.id, "the payment provider's books do not match this capture");
+/// Captured with another key or amount than ours.
+fn mismatch<S: Capturing>(saga: &S) -> Outcome {
+    for_people(
+        saga,
+        "the payment provider's books do not match this capture",
+        None,
+    );
     Outcome::OPEN
 }
