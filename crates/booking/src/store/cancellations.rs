@@ -112,10 +112,12 @@ impl Store {
         let mut transaction = self.pool.begin().await?;
         let given_up = sqlx::query_scalar!(
             "WITH held AS ( \
-                 SELECT reservation_id FROM schedules AS s JOIN reservations AS r USING (schedule_id) \
-                 WHERE s.canceled_at > frontrow_now() - make_interval(secs => $1) \
-                       AND r.state = 'PENDING' AND r.lapses_at > frontrow_now() \
-                 LIMIT $2 FOR UPDATE OF r SKIP LOCKED \
+                 SELECT reservation_id FROM reservations \
+                 WHERE schedule_id = ANY (ARRAY ( \
+                           SELECT schedule_id FROM schedules \
+                           WHERE canceled_at > frontrow_now() - make_interval(secs => $1) \
+                       )) AND state = 'PENDING' AND lapses_at > frontrow_now() \
+                 LIMIT $2 FOR UPDATE SKIP LOCKED \
              ) \
              UPDATE reservations AS r SET state = 'CANCELED', version = version + 1, lapses_at = NULL \
              FROM held WHERE r.reservation_id = held.reservation_id AND state = 'PENDING' \

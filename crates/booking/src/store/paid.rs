@@ -63,13 +63,12 @@ impl Store {
                       with_schedule AS "with_schedule!", refunded_at
                FROM schedules AS s, LATERAL (
                    SELECT * FROM reservations AS r
-                   WHERE r.schedule_id = s.schedule_id AND state = 'CONFIRMED'
-                         AND ($1::uuid IS NULL OR reservation_id > $1)
+                   WHERE r.schedule_id = s.schedule_id AND state = 'CONFIRMED' AND reservation_id > $1
                    ORDER BY reservation_id LIMIT $2
                ) AS paid
                WHERE s.canceled_at IS NOT NULL
                ORDER BY paid.reservation_id LIMIT $2"#,
-            after.map(|id| id.as_uuid()),
+            from(after),
             i64::from(limit),
         )
         .fetch_all(&self.pool)
@@ -88,9 +87,9 @@ impl Store {
             "SELECT reservation_id, user_id, schedule_id, payment_id, state, total, currency, refund_id, canceled_at, \
                     refund_percent, with_schedule, refunded_at \
              FROM reservations \
-             WHERE (state = 'CONFIRMED' OR refund_id IS NOT NULL) AND ($1::uuid IS NULL OR reservation_id > $1) \
+             WHERE (state = 'CONFIRMED' OR refund_id IS NOT NULL) AND reservation_id > $1 \
              ORDER BY reservation_id LIMIT $2",
-            after.map(|id| id.as_uuid()),
+            from(after),
             i64::from(limit),
         )
         .fetch_all(&self.pool)
@@ -137,6 +136,11 @@ impl Store {
         })
         .transpose()
     }
+}
+
+/// What every id of the rest is greater than; no id is nil.
+fn from(after: Option<ReservationId>) -> Uuid {
+    after.map_or(Uuid::nil(), |id| id.as_uuid())
 }
 
 struct Row {
