@@ -9,6 +9,7 @@ pub mod errors_page;
 pub mod openapi;
 pub mod startup;
 
+mod draws;
 mod extract;
 mod keys;
 mod layers;

@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use contracts::QueueClient;
 use contracts::queue::{self, WatchRoomsRequest};
-use queue_token::pace::Pace;
+use queue_token::pace::{self, Pace};
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 use vocabulary::ConcertId;
 
+use crate::draws::{Draw, Place};
 use crate::wire::{self, BrokenContract, RoomState};
 
 /// An older state is not answered from.
@@ -36,9 +37,28 @@ pub(crate) struct Room {
     pub admitted_per_second_milli: u32,
     pub claim_seconds: u32,
     pub opens_at: Option<OffsetDateTime>,
+    /// Of a room that has, or had, a lobby.
+    pub draw: Option<Draw>,
 }
 
 impl Room {
+    /// Where the one whose token has this number stands; `None` for a number that nobody was given.
+    pub(crate) fn place(&self, arrival: u64) -> Option<Place> {
+        match &self.draw {
+            Some(draw) => draw.place(arrival),
+            None => Some(Place::Number(arrival)),
+        }
+    }
+
+    /// When one in the lobby asks again. This process' own clock is good enough for a hint.
+    pub(crate) fn lobby_poll_after_ms(&self, jitter: f64) -> u32 {
+        let until = self.opens_at.map(|opens_at| opens_at - OffsetDateTime::now_utc());
+        let until_ms = until.map_or(0, time::Duration::whole_milliseconds);
+        let people = self.draw.as_ref().map_or(0, |draw| draw.count);
+        let until_ms = u64::try_from(until_ms.max(0)).unwrap_or(u64::MAX);
+        pace::lobby_poll_after_ms(until_ms, people, self.claim_seconds, jitter)
+    }
+
     /// How often those who wait here ask again.
     pub(crate) const fn pace(&self) -> Pace {
         Pace {
@@ -53,6 +73,13 @@ impl TryFrom<queue::Room> for Room {
     type Error = BrokenContract;
 
     fn try_from(room: queue::Room) -> Result<Self, Self::Error> {
+        Self::read(room, None)
+    }
+}
+
+impl Room {
+    /// Reads a room; what never changes is taken over from what was known before.
+    fn read(room: queue::Room, earlier: Option<&Self>) -> Result<Self, BrokenContract> {
         let settings = wire::required("Room.settings", room.settings)?;
         Ok(Self {
             concert_id: room
@@ -68,6 +95,11 @@ impl TryFrom<queue::Room> for Room {
             admit_per_second: settings.admit_per_second,
             admitted_per_second_milli: room.admitted_per_second_milli,
             claim_seconds: room.claim_seconds,
+            draw: room
+                .fairness
+                .as_ref()
+                .map(|fairness| Draw::read(fairness, earlier.and_then(|earlier| earlier.draw.as_ref())))
+                .transpose()?,
             opens_at: wire::optional_time("Room.settings.opens_at", settings.opens_at)?,
         })
     }
@@ -143,7 +175,8 @@ impl Rooms {
         if !changed.is_empty() {
             let rooms = Arc::make_mut(&mut rooms);
             for room in changed {
-                match Room::try_from(room) {
+                let earlier = room.concert_id.parse().ok().and_then(|id| rooms.get(&id));
+                match Room::read(room, earlier.map(Arc::as_ref)) {
                     Ok(room) => {
                         rooms.insert(room.concert_id, Arc::new(room));
                     }

@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
-use tower_http::compression::predicate::SizeAbove;
+use tower_http::compression::predicate::{NotForContentType, Predicate as _, SizeAbove};
 use utoipa::{IntoParams, openapi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::{Config, SwaggerUi};
@@ -26,6 +26,7 @@ mod auth;
 mod cancellations;
 mod charges;
 mod concerts;
+mod fairness;
 mod payments;
 mod queue;
 mod reservations;
@@ -36,6 +37,8 @@ mod webhooks;
 
 /// Smaller answers are not worth compressing; those with tokens are smaller.
 const COMPRESS_ABOVE_BYTES: u64 = 8 * 1024;
+/// Hashes do not compress.
+const UNCOMPRESSED: NotForContentType = NotForContentType::const_new("application/octet-stream");
 /// The page of the documentation brings its own scripts and styles.
 const DOCS_POLICY: &str =
     "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'";
@@ -63,7 +66,7 @@ pub(crate) fn router(app: App, config: HttpConfig) -> Router {
         .layer(
             CompressionLayer::new()
                 .quality(CompressionLevel::Fastest)
-                .compress_when(SizeAbove::new(COMPRESS_ABOVE_BYTES)),
+                .compress_when(SizeAbove::new(COMPRESS_ABOVE_BYTES).and(UNCOMPRESSED)),
         )
         .layer(map_response(layers::harden))
         .layer(from_fn(layers::observe))
@@ -83,6 +86,7 @@ fn ordinary() -> OpenApiRouter<App> {
         .merge(auth::routes())
         .merge(concerts::routes())
         .merge(queue::routes())
+        .merge(fairness::routes())
         .merge(seats::routes())
         .merge(reservations::routes())
         .merge(wallet::routes())

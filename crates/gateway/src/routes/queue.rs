@@ -14,6 +14,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use vocabulary::{ConcertId, ProblemCode as P};
 
+use super::fairness::{Fairness, Receipt};
+use crate::draws::Place;
 use crate::extract::{Bearer, IdempotencyKey, PathId, QueueTokenHeader};
 use crate::openapi::{BEARER, problems};
 use crate::problem::ApiProblem;
@@ -33,16 +35,22 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Standing {
     status: TokenStatus,
-    /// While PROCESSING.
+    /// While PROCESSING, and LOBBY while WAITING for the draw.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     phase: Option<Phase>,
-    /// The place in line, from 1; it never changes.
-    number: u64,
-    /// 1 for the next to be called; 0 once called.
-    position: u64,
-    /// People in front.
-    ahead: u64,
+    /// The place in line, from 1; it never changes. Absent in the lobby.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    number: Option<u64>,
+    /// 1 for the next to be called; 0 once called. Absent in the lobby.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    position: Option<u64>,
+    /// People in front. Absent in the lobby.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    ahead: Option<u64>,
     /// Seconds until the turn comes, as the last minute went; absent when nothing was measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -66,12 +74,14 @@ impl TryFrom<queue::TokenState> for Standing {
 
     fn try_from(state: queue::TokenState) -> Result<Self, Self::Error> {
         let has_phase = state.phase != queue::Phase::Unspecified as i32;
+        // A place that was given up in the lobby never had a number either.
+        let numbered = state.number > 0;
         Ok(Self {
             status: TokenStatus::read(state.status)?,
             phase: has_phase.then(|| Phase::read(state.phase)).transpose()?,
-            number: state.number,
-            position: state.position,
-            ahead: state.ahead,
+            number: numbered.then_some(state.number),
+            position: numbered.then_some(state.position),
+            ahead: numbered.then_some(state.ahead),
             eta_seconds: state.eta_seconds,
             poll_after_ms: state.poll_after_ms,
             expires_at: wire::optional_time("TokenState.expires_at", state.expires_at)?,
@@ -83,7 +93,10 @@ impl TryFrom<queue::TokenState> for Standing {
 impl Standing {
     /// The standing of one who was not called yet; `None` for all others.
     fn before_its_turn(claims: &Claims, room: &Room) -> Option<Self> {
-        let number = claims.number.0;
+        let number = match room.place(claims.number.0)? {
+            Place::Number(number) => number,
+            Place::Lobby => return Some(Self::in_lobby(room)),
+        };
         let position = number
             .checked_sub(room.serving_number)
             .filter(|position| *position > 0)?;
@@ -91,14 +104,29 @@ impl Standing {
         Some(Self {
             status: TokenStatus::Waiting,
             phase: None,
-            number,
-            position,
-            ahead: position - 1,
+            number: Some(number),
+            position: Some(position),
+            ahead: Some(position - 1),
             eta_seconds: pace.eta_seconds(position),
             poll_after_ms: pace.poll_after_ms(position, rand::random()),
             expires_at: None,
             turn_missed: false,
         })
+    }
+
+    /// The standing of one whose number is not drawn yet.
+    fn in_lobby(room: &Room) -> Self {
+        Self {
+            status: TokenStatus::Waiting,
+            phase: Some(Phase::Lobby),
+            number: None,
+            position: None,
+            ahead: None,
+            eta_seconds: None,
+            poll_after_ms: room.lobby_poll_after_ms(rand::random()),
+            expires_at: None,
+            turn_missed: false,
+        }
     }
 }
 
@@ -110,6 +138,10 @@ pub(super) struct Ticket {
     queue_token: String,
     #[serde(flatten)]
     standing: Standing,
+    /// Proves a place in the lobby, for those who came before the opening.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    receipt: Option<Receipt>,
 }
 
 impl TryFrom<queue::Ticket> for Ticket {
@@ -119,6 +151,7 @@ impl TryFrom<queue::Ticket> for Ticket {
         Ok(Self {
             queue_token: ticket.queue_token,
             standing: wire::required("Ticket.state", ticket.state)?.try_into()?,
+            receipt: ticket.receipt.map(Receipt::try_from).transpose()?,
         })
     }
 }
@@ -209,7 +242,7 @@ struct PublicRoom {
     serving_number: u64,
     /// The last number given.
     last_number: u64,
-    /// Numbers given and not called.
+    /// Numbers given and not called; while people gather, how many do.
     waiting: u64,
     /// Visits on their page.
     inside: u32,
@@ -227,6 +260,10 @@ struct PublicRoom {
         skip_serializing_if = "Option::is_none"
     )]
     opens_at: Option<OffsetDateTime>,
+    /// What is published of its draw, for a room that has or had a lobby.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    fairness: Option<Fairness>,
 }
 
 impl From<&Room> for PublicRoom {
@@ -243,6 +280,7 @@ impl From<&Room> for PublicRoom {
             admitted_per_second: f64::from(room.admitted_per_second_milli) / 1_000.0,
             claim_seconds: room.claim_seconds,
             opens_at: room.opens_at,
+            fairness: room.draw.as_ref().map(|draw| Fairness::from(&draw.record)),
         }
     }
 }

@@ -44,6 +44,8 @@ fn the_document_has_every_route_of_the_contract() {
         "GET /v1/queue",
         "DELETE /v1/queue",
         "GET /v1/concerts/{concertId}/queue",
+        "GET /v1/concerts/{concertId}/queue/leaves",
+        "GET /v1/queue/proof",
         "GET /v1/concerts/{concertId}/schedules",
         "GET /v1/schedules/{scheduleId}/layout",
         "GET /v1/schedules/{scheduleId}/seats",

@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use fair_draw::{CHUNK, Chunks, Hash};
 use futures::stream::{self, BoxStream, StreamExt as _};
-use tokio::sync::OwnedSemaphorePermit;
 use vocabulary::{ConcertId, QueueNumber};
 
 use super::draw::leaves_of;
 use super::{AppError, Queue};
 use crate::domain::index_of;
 
-/// Lists that are read at once; more are refused.
+/// Pages of lists that are read at once; the others wait.
 pub(super) const LISTINGS_AT_ONCE: usize = 4;
 /// Leaves in a message: 64 KiB.
 const LISTED_AT_ONCE: u64 = 2_048;
@@ -58,7 +57,7 @@ impl Queue {
     /// Every commitment of a sealed lobby, in order of arrival.
     ///
     /// # Errors
-    /// There was no lobby; the root is not published yet; too many ask; Postgres is away.
+    /// There was no lobby; the root is not published yet; Postgres is away.
     pub async fn list_leaves(
         self: &Arc<Self>,
         concert: ConcertId,
@@ -68,7 +67,6 @@ impl Queue {
             concert: ConcertId,
             from: u64,
             count: u64,
-            _permit: OwnedSemaphorePermit,
         }
         let (_, count) = self.tree(concert).await?;
         let listing = Listing {
@@ -76,20 +74,25 @@ impl Queue {
             concert,
             from: 0,
             count,
-            _permit: Arc::clone(&self.listings)
-                .try_acquire_owned()
-                .map_err(|_| AppError::Busy)?,
         };
         let pages = stream::try_unfold(listing, async |mut listing| {
             if listing.from >= listing.count {
                 return Ok(None);
             }
             let limit = LISTED_AT_ONCE.min(listing.count - listing.from);
+            // Held for a page, not for the list: who reads slowly keeps nobody waiting.
+            let permit = listing
+                .queue
+                .listings
+                .acquire()
+                .await
+                .map_err(|_| AppError::Busy)?;
             let page = listing
                 .queue
                 .draws
                 .commitments(listing.concert, listing.from, limit)
                 .await?;
+            drop(permit);
             if page.len() as u64 != limit {
                 return Err(AppError::Unsettled);
             }
