@@ -376,6 +376,33 @@ async fn a_refund_that_booking_tells_otherwise_is_found() {
 }
 
 #[tokio::test]
+async fn what_is_cured_as_it_says_is_no_difference_any_more() {
+    let world = World::start().await;
+    let key = card("ok");
+    let body = json!({"paymentKey": key, "orderId": "nobody-knows-it", "amount": 6_000});
+    at_console(&world, "confirm", body).await;
+    assert_eq!(found(&world).await, BTreeSet::from(["unknown-order-at-provider"]));
+    let cancel_it = json!({"cancelReason": "nobody knows it"});
+    at_console(&world, &format!("{key}/cancel"), cancel_it).await;
+    assert_reconciled(&world).await;
+
+    let (hold, key) = paid(&world).await;
+    let cancel_it = json!({"cancelReason": "at the console"});
+    at_console(&world, &format!("{key}/cancel"), cancel_it).await;
+    assert_eq!(found(&world).await, BTreeSet::from(["refund-not-in-ledger"]));
+    cancel(&world, &hold).await.unwrap();
+    assert_reconciled(&world).await;
+
+    tamper(&world, "UPDATE wallets SET balance = balance + 1").await;
+    assert_eq!(
+        found(&world).await,
+        BTreeSet::from(["wallet-differs-from-entries"])
+    );
+    tamper(&world, "UPDATE wallets SET balance = balance - 1").await;
+    assert_reconciled(&world).await;
+}
+
+#[tokio::test]
 async fn a_charge_without_its_points_is_found() {
     let world = World::start().await;
     let user_id = UserId::new();
@@ -494,6 +521,15 @@ async fn books_that_cannot_be_read_are_not_equal() {
     let app = world.replica_with(std::sync::Arc::new(provider));
     let error = app.reconcile(&everything(), &|_| {}).await.unwrap_err();
     assert!(matches!(error, ReconcileError::Provider(_)), "{error}");
+}
+
+#[test]
+fn every_difference_is_explained_for_operators() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reconciliation.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    for code in Difference::CODES {
+        assert!(page.contains(&format!("| `{code}` |")), "{code}");
+    }
 }
 
 async fn command(world: &World, change: &[(&str, &str)], arguments: &[&str]) -> Output {

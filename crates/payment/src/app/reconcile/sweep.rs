@@ -8,7 +8,9 @@ use vocabulary::ReservationId;
 
 use super::span::{last_id_at, made_at};
 use super::{AT_LEAST_BACK, App, Findings, PAGE, ReconcileError, Span};
-use crate::domain::reconcile::{ChargeFacts, PaidFacts, PaymentFacts, ReservationFacts, WalletFacts};
+use crate::domain::reconcile::{
+    CardSums, ChargeFacts, PaidFacts, PaymentFacts, ReservationFacts, WalletFacts,
+};
 use crate::provider::{NoAnswer, TransactionKind, Window};
 use crate::store::StoreError;
 
@@ -47,7 +49,6 @@ impl App {
                 return Err(NoAnswer.into());
             }
             after = self.balance_moves(after, horizon, findings).await?;
-            findings.orders.retain(|_, sums| *sums != Default::default());
             cursor = page.next;
             if cursor.is_none() || !findings.has_room() {
                 return Ok(());
@@ -62,18 +63,18 @@ impl App {
         horizon: Uuid,
         findings: &mut Findings,
     ) -> Result<Uuid, StoreError> {
-        loop {
+        while findings.has_room() {
             let moves = self.store.card_moves(after, horizon, PAGE).await?;
-            let Some(last) = moves.last() else {
-                return Ok(after);
-            };
+            let Some(last) = moves.last() else { break };
             after = last.transfer_id;
             for moved in moves {
                 let sums = findings.orders.entry(moved.order_id).or_default();
                 sums.captured -= moved.sums.captured;
                 sums.returned -= moved.sums.returned;
             }
+            findings.orders.retain(|_, sums| *sums != CardSums::default());
         }
+        Ok(after)
     }
 
     async fn first_moment(&self, span: &Span) -> Result<OffsetDateTime, StoreError> {

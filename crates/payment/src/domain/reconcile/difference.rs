@@ -53,7 +53,8 @@ differences! {
         /// What the ledger captured.
         captured: i64,
     } => "ledger-without-capture",
-        "Ask the provider what became of the order; if there was no capture, cancel what it paid for.";
+        "Ask the provider what became of the order: what it captured it owes us. If it captured nothing, the ledger was \
+         changed: restore it from a backup.";
     /// Both have a capture, of different amounts.
     CapturedAmountDiffers {
         /// The order.
@@ -81,8 +82,8 @@ differences! {
         /// What went back at the provider.
         returned: i64,
     } => "refund-not-in-ledger",
-        "Learn who gave it back. If the buyer is to lose the seats, cancel their reservation: its refund finds that the \
-         money is back already. Otherwise ask the buyer to pay again.";
+        "Learn who gave it back. If all of it went back and the buyer is to lose the seats, cancel their reservation: its \
+         refund finds that the money is back already. Otherwise ask the buyer for it.";
     /// More went back at the provider than the ledger says.
     RefundedTwice {
         /// The order.
@@ -381,38 +382,6 @@ impl Difference {
                 format!("{what} {id} has been {state} or on its way there for {age_seconds} s")
             }
         }
-    }
-}
-
-impl std::fmt::Display for Moved {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let parts = [
-            ("PURCHASE", self.purchased),
-            ("RETURN", self.returned),
-            ("POST", self.posted),
-            ("CAPTURE", self.captured),
-            ("REFUND", self.card_refunded),
-            ("REFUND_POINTS", self.points_refunded),
-        ];
-        let moved: Vec<_> = parts
-            .into_iter()
-            .filter(|(_, amount)| *amount != 0)
-            .map(|(kind, amount)| format!("{kind} {amount}"))
-            .collect();
-        f.write_str(if moved.is_empty() { "nothing" } else { "" })?;
-        f.write_str(&moved.join(", "))
-    }
-}
-
-impl std::fmt::Display for Share {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} points and {} by card", self.points, self.card)
-    }
-}
-
-impl std::fmt::Display for Purse {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} points, {} set aside", self.balance, self.pending)
     }
 }
 

@@ -1,6 +1,8 @@
 //! What each book says, reduced to what the others say too. Sums are whole won (1 point = 1 won) and may exceed what one
 //! [`Amount`](vocabulary::Amount) holds.
 
+use std::fmt;
+
 use vocabulary::{ChargeId, PaymentId, RefundId, ReservationId, UserId};
 
 use crate::domain::State;
@@ -187,4 +189,36 @@ pub struct OpenFacts {
     pub state: String,
     /// How long it has been under way.
     pub age_seconds: i64,
+}
+
+impl fmt::Display for Moved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = [
+            ("PURCHASE", self.purchased),
+            ("RETURN", self.returned),
+            ("POST", self.posted),
+            ("CAPTURE", self.captured),
+            ("REFUND", self.card_refunded),
+            ("REFUND_POINTS", self.points_refunded),
+        ];
+        let moved: Vec<_> = parts
+            .into_iter()
+            .filter(|(_, amount)| *amount != 0)
+            .map(|(kind, amount)| format!("{kind} {amount}"))
+            .collect();
+        f.write_str(if moved.is_empty() { "nothing" } else { "" })?;
+        f.write_str(&moved.join(", "))
+    }
+}
+
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} points and {} by card", self.points, self.card)
+    }
+}
+
+impl fmt::Display for Purse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} points, {} set aside", self.balance, self.pending)
+    }
 }
