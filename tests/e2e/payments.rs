@@ -128,9 +128,14 @@ async fn points_that_do_not_cover_the_total_need_a_card() {
     let buyer = world.buyer_with_points().await;
     let (_, held, _) = hold(world, buyer.clone()).await;
     buyer
-        .pay(&held, 299_999, None)
+        .pay(&held, 299_900, None)
         .await
         .expect_problem(422, "card-required");
+    // The provider charges no card the 99 won that would be left.
+    buyer
+        .pay(&held, 299_901, Some("test_ok_too_little"))
+        .await
+        .expect_fields(422, &["points"]);
     buyer
         .pay(&held, 300_001, None)
         .await

@@ -62,7 +62,7 @@ impl From<Card> for payment::Card {
 struct Pay {
     #[schema(value_type = uuid::Uuid)]
     reservation_id: ReservationId,
-    /// Points to take from the wallet; the rest of the total is taken by card.
+    /// Points to take from the wallet; the rest of the total is taken by card, 0 or at least 100 won.
     #[schema(minimum = 0, maximum = 1_000_000_000_000_i64)]
     points: i64,
     /// Needed where points do not cover the total.
