@@ -139,14 +139,16 @@ impl Home {
         remove_dir(&self.logs())?;
         remove_dir(&crate::environment::folder(&self.0.dir))?;
         make_dir(&self.logs(), 0o755)?;
-        let secrets = self.0.dir.join("secrets.json");
-        match fs::remove_file(&secrets) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(error).doing(|| format!("delete {}", secrets.display()));
-            }
-            _ => self.0.secrets.forget_all(),
-        }
+        // What the stand-in for the provider remembers belongs to payments that are gone.
+        remove_file(&self.provider_journal())?;
+        remove_file(&self.0.dir.join("secrets.json"))?;
+        self.0.secrets.forget_all();
         Ok(())
+    }
+
+    /// What the stand-in for the payment provider remembers.
+    pub(crate) fn provider_journal(&self) -> PathBuf {
+        self.0.dir.join("psp-simulator.journal")
     }
 
     pub(crate) fn data_of(&self, kind: Kind) -> PathBuf {
@@ -258,6 +260,15 @@ pub(crate) fn remove_dir(path: &Path) -> Result<()> {
     }
 }
 
+fn remove_file(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).doing(|| format!("delete {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn unique() -> String {
     use std::hash::{BuildHasher, Hasher};
     format!(
@@ -294,6 +305,18 @@ mod tests {
         assert!(matches!(second, Err(Error::InUse { owner, .. }) if owner == me));
         drop(first);
         Home::open(dir.path().join("home")).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_emptied_home_remembers_no_secret_and_no_capture() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::open(dir.path().join("home")).await.unwrap();
+        let secret = home.secret("a").unwrap();
+        fs::write(home.provider_journal(), "captured").unwrap();
+        home.empty().await.unwrap();
+        assert!(!home.provider_journal().exists());
+        assert_ne!(home.secret("a").unwrap(), secret);
+        home.empty().await.unwrap();
     }
 
     #[tokio::test]

@@ -344,8 +344,8 @@ impl System {
             if service.role == Role::Provider {
                 put("SIMULATOR_ADDR", provider_addr.to_string());
                 put("SIMULATOR_SECRET_KEY", provider_key.clone());
-                let journal = home.dir().join("psp-simulator.journal");
-                put("SIMULATOR_JOURNAL", journal.display().to_string());
+                put("SIMULATOR_JOURNAL", home.provider_journal().display().to_string());
+                put("SIMULATOR_WEBHOOK_URL", format!("http://{http_addr}/v1/webhooks/toss"));
                 health = (provider_addr, "/healthz");
             } else {
                 health.0 = local(home.port(&format!("{}-admin", service.name))?);

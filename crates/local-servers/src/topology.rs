@@ -32,8 +32,8 @@ pub enum Role {
     Edge,
     /// Calls the payment provider (`PROVIDER_URL`, `PROVIDER_SECRET_KEY`).
     Payer,
-    /// Stands in for the payment provider (`SIMULATOR_ADDR`, `SIMULATOR_SECRET_KEY`, `SIMULATOR_JOURNAL`); not one of
-    /// ours outside development.
+    /// Stands in for the payment provider (`SIMULATOR_ADDR`, `SIMULATOR_SECRET_KEY`, `SIMULATOR_JOURNAL`) and tells the edge
+    /// what happened there (`SIMULATOR_WEBHOOK_URL`); not one of ours outside development.
     Provider,
 }
 

@@ -36,7 +36,10 @@ pub(crate) async fn run(options: Options) -> ExitCode {
 async fn compare(options: Options) -> Result<ExitCode> {
     let home = cargo::root()?.join(".frontrow");
     let running = running(&home);
-    if let Some(missing) = ASKED.iter().find(|asked| running.iter().all(|what| what != *asked)) {
+    if let Some(missing) = ASKED
+        .iter()
+        .find(|asked| running.iter().all(|what| what != *asked))
+    {
         bail!("{missing} does not run in .frontrow/: `cargo xtask up`");
     }
     let env = environment_of(&home, SERVICE).context("payment's environment is not in .frontrow/env/")?;

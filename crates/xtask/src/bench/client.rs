@@ -1,7 +1,7 @@
 //! A user's side of the API: one connection that is kept open, JSON both ways, and a bound on each call.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use http_body_util::{BodyExt, Full};
@@ -15,6 +15,10 @@ use tokio::net::TcpStream;
 
 /// Longer than the longest answer that the API allows itself.
 const CALL_BOUND: Duration = Duration::from_secs(30);
+
+/// How long, and how often, who is told to come again comes again.
+const PATIENCE: Duration = Duration::from_secs(30);
+const COMES_AGAIN: Duration = Duration::from_millis(200);
 
 /// An open connection, or none yet; one call at a time.
 #[derive(Debug)]
@@ -39,10 +43,6 @@ impl Connection {
         }
     }
 
-    pub(crate) async fn get(&mut self, path: &str, headers: &[(&str, &str)]) -> Result<Answer> {
-        self.call(Method::GET, path, headers, String::new()).await
-    }
-
     pub(crate) async fn post(
         &mut self,
         path: &str,
@@ -50,6 +50,24 @@ impl Connection {
         json: String,
     ) -> Result<Answer> {
         self.call(Method::POST, path, headers, json).await
+    }
+
+    /// Comes again while it is told to: for what prepares a measurement, and can be asked twice.
+    pub(crate) async fn patiently(
+        &mut self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        json: &str,
+    ) -> Result<Answer> {
+        let give_up = Instant::now() + PATIENCE;
+        loop {
+            let answer = self.call(method.clone(), path, headers, json.to_owned()).await?;
+            if !matches!(answer.status, 429 | 503) || Instant::now() >= give_up {
+                return Ok(answer);
+            }
+            tokio::time::sleep(COMES_AGAIN).await;
+        }
     }
 
     /// What fails leaves no connection behind: the next call makes a new one.

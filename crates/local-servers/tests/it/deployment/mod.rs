@@ -90,6 +90,7 @@ fn wiring(service: &Service) -> BTreeMap<String, Option<String>> {
             put("SIMULATOR_ADDR", everywhere(9090));
             put("SIMULATOR_SECRET_KEY", None);
             put("SIMULATOR_JOURNAL", None);
+            put("SIMULATOR_WEBHOOK_URL", None);
         }
     }
     if service.role != Role::Provider {

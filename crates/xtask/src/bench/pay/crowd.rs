@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use hyper::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -27,6 +28,7 @@ const POINTS: i64 = PRICE * 10_000;
 const AT_ONCE: usize = 32;
 /// Passwords wait for a core each.
 const SIGNING_UP_AT_ONCE: usize = 8;
+const SIGN_UPS_A_STEP: usize = 64;
 const TURN_BOUND: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
@@ -57,8 +59,13 @@ pub(super) struct Hold {
 impl Crowd {
     pub(super) async fn gather(address: SocketAddr, buyers: usize, report: &Report) -> Result<Crowd> {
         report.step(&format!("{buyers} buyers sign up, log in and buy points"));
-        let jobs = (0..buyers).map(SignUp).collect();
-        let buyers = load::all(address, SIGNING_UP_AT_ONCE, jobs).await?;
+        let mut there = Vec::new();
+        while there.len() < buyers {
+            let more = (there.len()..buyers).take(SIGN_UPS_A_STEP).map(SignUp).collect();
+            there.extend(load::all(address, SIGNING_UP_AT_ONCE, more).await?);
+            report.step(&format!("{} are there", there.len()));
+        }
+        let buyers = there;
         let mut connection = Connection::to(address);
         let organiser = log_in(&mut connection, ORGANISER, DEMO_PASSWORD).await?;
         let venue = json!({ "name": "Harbour Hall", "plan": plan(buyers.len()) });
@@ -117,7 +124,10 @@ impl Crowd {
         let path = format!("/v1/admin/concerts/{concert_id}/schedules");
         let schedule_id = create(&mut connection, &self.organiser, &path, &date, "scheduleId").await?;
         let path = format!("/v1/schedules/{schedule_id}/layout");
-        let layout: Layout = connection.get(&path, &[]).await?.read(&[200])?;
+        let layout: Layout = connection
+            .patiently(Method::GET, &path, &[], "")
+            .await?
+            .read(&[200])?;
         ensure!(layout.seats.len() >= self.buyers.len(), "the venue lacks seats");
         let jobs = self.buyers.iter().zip(layout.seats).map(|(buyer, seat)| Take {
             buyer: Arc::clone(buyer),
@@ -147,8 +157,9 @@ impl Job for SignUp {
         let bearer = log_in(connection, &email, PASSWORD).await?;
         let card = json!({ "paymentKey": format!("test_ok_points_{}", self.0) });
         let charge = json!({ "amount": POINTS, "card": card }).to_string();
+        let headers = [("Authorization", bearer.as_str()), ("Idempotency-Key", "points")];
         let answer = connection
-            .post("/v1/wallet/charges", &[("Authorization", &bearer)], charge)
+            .patiently(Method::POST, "/v1/wallet/charges", &headers, &charge)
             .await?;
         answer.read::<Value>(&[201]).context("buy points")?;
         Ok(Arc::new(Buyer { bearer }))
@@ -170,7 +181,7 @@ impl Job for Take {
         let bearer = ("Authorization", self.buyer.bearer.as_str());
         let path = format!("/v1/concerts/{}/queue-tokens", self.concert_id);
         let place: Place = connection
-            .post(&path, &[bearer], String::new())
+            .patiently(Method::POST, &path, &[bearer], "")
             .await?
             .read(&[200, 201])
             .context("join")?;
@@ -178,7 +189,9 @@ impl Job for Take {
         let tokens = [bearer, ("Queue-Token", token.as_str())];
         let end = Instant::now() + TURN_BOUND;
         loop {
-            let answer = connection.get("/v1/queue", &tokens).await?;
+            let answer = connection
+                .patiently(Method::GET, "/v1/queue", &tokens, "")
+                .await?;
             let place: Place = answer.read(&[200]).context("poll")?;
             match place.status.as_str() {
                 "PROCESSING" => break,
@@ -187,9 +200,11 @@ impl Job for Take {
             }
             tokio::time::sleep(Duration::from_millis(place.poll_after_ms.clamp(20, 250))).await;
         }
-        let wish = json!({ "scheduleId": self.schedule_id, "seatIds": [self.seat_id] });
+        let wish = json!({ "scheduleId": self.schedule_id, "seatIds": [self.seat_id] }).to_string();
+        let [bearer, token] = tokens;
+        let headers = [bearer, token, ("Idempotency-Key", self.schedule_id.as_str())];
         let answer = connection
-            .post("/v1/reservations", &tokens, wish.to_string())
+            .patiently(Method::POST, "/v1/reservations", &headers, &wish)
             .await?;
         answer.read(&[201]).context("hold")
     }
@@ -225,7 +240,7 @@ struct Seat {
 async fn log_in(connection: &mut Connection, email: &str, password: &str) -> Result<String> {
     let credentials = json!({ "email": email, "password": password });
     let answer = connection
-        .post("/v1/auth/login", &[], credentials.to_string())
+        .patiently(Method::POST, "/v1/auth/login", &[], &credentials.to_string())
         .await?;
     let session: Session = answer.read(&[200]).context("log in")?;
     Ok(format!("Bearer {}", session.access_token))
@@ -239,8 +254,9 @@ async fn create(
     body: &Value,
     id: &str,
 ) -> Result<String> {
+    let headers = [("Authorization", bearer)];
     let answer = connection
-        .post(path, &[("Authorization", bearer)], body.to_string())
+        .patiently(Method::POST, path, &headers, &body.to_string())
         .await?;
     let made: Value = answer.read(&[201]).with_context(|| path.to_owned())?;
     let id = made[id]

@@ -126,14 +126,14 @@ struct Bench<'a> {
 impl Bench<'_> {
     async fn measure(&mut self, root: &Path, facts: Facts) -> Result<Figures> {
         let report = self.report;
-        report.heading("transactions of a payment");
-        let (points, card) = self.count().await?;
-
         report.heading("warm-up");
         let guess = PAYMENTS_PER_SECOND_AT_MOST * WARM_UP.as_secs() as usize;
         let warm_points = self.pay(Means::Points, WARM_UP, guess).await?;
         let warm_card = self.pay(Means::Card, WARM_UP, guess).await?;
-        let commits = (warm_points.writes_per_payment.round() as u32).max(1);
+
+        report.heading("transactions of a payment");
+        let (points, card) = self.count().await?;
+        let commits = (points.writes_per_payment.round() as u32).max(1);
         let concurrency = self.options.concurrency as usize;
         let pgbench = Pgbench::prepare(&self.stage.postgres()?, root, concurrency, commits).await?;
         self.by_pgbench(&pgbench, root, WARM_UP).await?;
