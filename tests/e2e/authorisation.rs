@@ -5,7 +5,7 @@ use std::net::TcpListener;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use end_to_end::{Answer, Buyer, Sale, SaleOptions, World, plan_of, text};
+use end_to_end::{Answer, Buyer, Sale, SaleOptions, World, payment_key, plan_of, text};
 use jsonwebtoken::{Algorithm, EncodingKey};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -140,6 +140,19 @@ fn table() -> Vec<Row> {
         row("GET /v1/payments/{paymentId}", buyers(OK, NOT_FOUND)),
         row("GET /v1/wallet", users(OK)),
         row("GET /v1/wallet/entries", users(OK)),
+        row("POST /v1/wallet/charges", users(CREATED))
+            .body(|_| json!({ "amount": 1_000, "card": { "paymentKey": payment_key("ok") } })),
+        row("GET /v1/wallet/charges/{chargeId}", buyers(OK, NOT_FOUND)),
+        row(
+            "POST /v1/reservations/{paidReservationId}/cancellation",
+            buyers(CREATED, NOT_FOUND),
+        ),
+        row(
+            "GET /v1/reservations/{paidReservationId}/cancellation",
+            buyers(OK, NOT_FOUND),
+        ),
+        // Whoever comes is believed in nothing.
+        row("POST /v1/webhooks/toss", all(OK)).body(|_| json!({ "eventType": "SELLER_CHANGED" })),
         row(
             "DELETE /v1/queue",
             [NO_PLACE, NO_CONTENT, NO_CONTENT, NO_CONTENT, NO_CONTENT],
@@ -173,6 +186,14 @@ fn table() -> Vec<Row> {
             "POST /v1/admin/concerts/{concertId}/schedules/{scheduleId}/closing",
             organisers(OK, NOT_FOUND),
         ),
+        row(
+            "POST /v1/admin/concerts/{concertId}/schedules/{scheduleId}/cancellation",
+            organisers((202, ""), NOT_FOUND),
+        ),
+        row(
+            "GET /v1/admin/concerts/{concertId}/schedules/{scheduleId}/cancellation",
+            organisers(OK, NOT_FOUND),
+        ),
         row("GET /v1/admin/audit-log", organisers(OK, OK)),
     ]
 }
@@ -196,6 +217,7 @@ struct Stage {
     reservation_id: String,
     paid_reservation_id: String,
     payment_id: String,
+    charge_id: String,
 }
 
 impl Stage {
@@ -211,11 +233,10 @@ impl Stage {
         );
         let (mut owner, mut other) = (world.buyer().await, world.buyer().await);
 
-        owner.enter(&bought.concert_id).await;
-        let paid = owner.hold_one(&bought).await;
+        let paid = owner.enter_and_hold(&bought, 1).await;
         let payment = owner.pay(&paid, 0, None).await.expect(201);
-        owner.enter(&kept.concert_id).await;
-        let held = owner.hold_one(&kept).await;
+        let charge = owner.charge(1_000, &payment_key("ok")).await.expect(201);
+        let held = owner.enter_and_hold(&kept, 1).await;
         owner.enter(&sale.concert_id).await;
 
         // The others have places and payment tokens too: their own.
@@ -251,6 +272,7 @@ impl Stage {
             reservation_id: text(&held, "reservationId"),
             paid_reservation_id: text(&paid, "reservationId"),
             payment_id: text(&payment, "paymentId"),
+            charge_id: text(&charge, "chargeId"),
         }
     }
 
@@ -278,6 +300,7 @@ impl Stage {
             reservation_id: id(),
             paid_reservation_id: id(),
             payment_id: id(),
+            charge_id: id(),
         }
     }
 
@@ -287,6 +310,8 @@ impl Stage {
             .replace("{concertId}", &self.concert_id)
             .replace("{scheduleId}", &self.schedule_id)
             .replace("{reservationId}", &self.reservation_id)
+            .replace("{paidReservationId}", &self.paid_reservation_id)
+            .replace("{chargeId}", &self.charge_id)
             .replace("{paymentId}", &self.payment_id);
         let caller = &self.callers[who];
         let mut request = world.request(Method::from_bytes(method.as_bytes()).unwrap(), &path);
@@ -329,7 +354,8 @@ async fn promise_17_every_route_answers_everybody_as_the_table_says() {
         })
         .collect();
     let rows = table();
-    let listed: BTreeSet<String> = rows.iter().map(|row| row.route.to_owned()).collect();
+    let documented_as = |row: &Row| row.route.replace("{paidReservationId}", "{reservationId}");
+    let listed: BTreeSet<String> = rows.iter().map(documented_as).collect();
     assert_eq!(
         listed, documented,
         "each route has its row, and each row its route"
@@ -377,8 +403,7 @@ async fn promise_17_lists_hold_only_what_is_ones_own() {
     };
     let sale = Sale::open(world, free).await;
     let (mut owner, other) = (world.buyer().await, world.buyer().await);
-    owner.enter(&sale.concert_id).await;
-    owner.hold_one(&sale).await;
+    owner.enter_and_hold(&sale, 1).await;
     let reservations = async |buyer: &Buyer<'_>| {
         let list = buyer.get("/v1/reservations").await.expect(200);
         list["reservations"].as_array().unwrap().len()

@@ -52,6 +52,92 @@ async fn wrong_fields_of_a_hold_and_a_payment_are_named() {
 }
 
 #[tokio::test]
+async fn wrong_fields_of_a_charge_are_named() {
+    let world = World::shared().await;
+    let buyer = world.buyer().await;
+    let card = json!({ "paymentKey": "test_ok_1" });
+    for (body, fields) in [
+        (json!({ "card": card }), &["amount"][..]),
+        (json!({ "amount": 99, "card": card }), &["amount"]),
+        (json!({ "amount": 10_000_001, "card": card }), &["amount"]),
+        (json!({ "amount": 1_000 }), &["card"]),
+        (json!({ "amount": 1_000, "card": {} }), &["card.paymentKey"]),
+        (
+            json!({ "amount": 1_000, "card": { "paymentKey": "test_ok_1", "orderId": "12345" } }),
+            &["card.orderId"],
+        ),
+        (
+            json!({ "amount": 99, "card": { "paymentKey": "", "orderId": "a b c d" } }),
+            &["amount", "card.paymentKey", "card.orderId"],
+        ),
+    ] {
+        buyer
+            .post("/v1/wallet/charges", &body)
+            .await
+            .expect_fields(422, fields);
+    }
+    assert_eq!(buyer.wallet().await, (0, 0));
+}
+
+#[tokio::test]
+async fn wrong_tiers_of_a_refund_policy_are_named() {
+    let world = World::shared().await;
+    let organiser = world.organiser().await;
+    let venue = json!({ "name": "Hall", "plan": end_to_end::plan_of((1, 1)) });
+    let venue = organiser.post("/v1/admin/venues", &venue).await.expect(201);
+    let tier = |hours: i64, percent: i64| json!({ "hoursBeforeStart": hours, "percent": percent });
+    for (policy, fields) in [
+        (
+            json!([tier(24, 50), tier(0, 101)]),
+            &["refundPolicy[1].percent"][..],
+        ),
+        (
+            json!([tier(87_601, 0)]),
+            &["refundPolicy[0].hoursBeforeStart", "refundPolicy[0].percent"],
+        ),
+        (
+            json!([tier(24, 50), tier(24, 50)]),
+            &["refundPolicy[1].hoursBeforeStart"],
+        ),
+        (json!([tier(0, 100), tier(24, 50)]), &["refundPolicy[1].percent"]),
+        (json!(vec![tier(1, 1); 11]), &["refundPolicy"]),
+        (json!([{ "percent": 50 }]), &["refundPolicy[0].hoursBeforeStart"]),
+        (json!({}), &["refundPolicy"]),
+    ] {
+        let concert = json!({
+            "title": "Refundable", "venueId": venue["venueId"], "currency": "KRW", "prices": { "VIP": 1, "R": 1 },
+            "waitingRoom": { "capacity": 1, "admitPerSecond": 1 }, "refundPolicy": policy,
+        });
+        organiser
+            .post("/v1/admin/concerts", &concert)
+            .await
+            .expect_fields(422, fields);
+    }
+}
+
+#[tokio::test]
+async fn a_hint_of_the_provider_that_names_no_order_is_refused() {
+    let world = World::shared().await;
+    let event = |data: Value| json!({ "eventType": "PAYMENT_STATUS_CHANGED", "data": data });
+    for data in [json!({}), json!({ "orderId": "12345" }), Value::Null] {
+        Answer::to(world.post("/v1/webhooks/toss", &event(data)))
+            .await
+            .expect_fields(422, &["data.orderId"]);
+    }
+    let large = event(json!({ "orderId": "frontrow-1", "orderName": "x".repeat(65_536) }));
+    Answer::to(world.post("/v1/webhooks/toss", &large))
+        .await
+        .expect_problem(413, "body-too-large");
+    // Of what nobody here has asked for nothing comes.
+    Answer::to(world.post(
+        "/v1/webhooks/toss",
+        &event(json!({ "orderId": "nobody-s", "status": "DONE" })),
+    ))
+    .await
+    .expect(200);
+}
+
+#[tokio::test]
 async fn a_body_that_is_no_json_is_unreadable() {
     let world = World::shared().await;
     let request = |content: &str, body: &str| {

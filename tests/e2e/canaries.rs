@@ -54,6 +54,7 @@ struct Visit {
     sale: Sale,
     reservation_id: String,
     payment_id: String,
+    charge_id: String,
     seat_id: String,
 }
 
@@ -86,6 +87,8 @@ impl Visit {
         buyer.pay(&held, 0, Some(&declined)).await.expect(500);
         let key = unique_name("test_ok_canary");
         let paid = buyer.pay(&held, 0, Some(&key)).await.expect(201);
+        let charge_key = unique_name("test_ok_canary_charge");
+        let charged = buyer.charge(1_000, &charge_key).await.expect(201);
 
         let organiser = Buyer::log_in(world, demo::ORGANISER_EMAIL, demo::PASSWORD).await;
         let basic = STANDARD.encode(format!("{PROVIDER_SECRET_KEY}:"));
@@ -100,6 +103,7 @@ impl Visit {
             Secret::new("a used refresh token", first),
             Secret::new("a payment key", key),
             Secret::new("a declined payment key", declined),
+            Secret::new("the payment key of a charge", charge_key),
             Secret::new("the provider's secret key", PROVIDER_SECRET_KEY),
             Secret::new(
                 "the provider's secret key in a header",
@@ -111,6 +115,7 @@ impl Visit {
             email,
             reservation_id: text(&held, "reservationId"),
             payment_id: text(&paid, "paymentId"),
+            charge_id: text(&charged, "chargeId"),
             seat_id: seats[0].clone(),
             sale,
         }
@@ -139,6 +144,10 @@ impl Visit {
             "venueId" => json!(self.sale.venue_id),
             "reservationId" => json!(self.reservation_id),
             "paymentId" => json!(self.payment_id),
+            "chargeId" => json!(self.charge_id),
+            "orderId" => json!(unique_name("order")),
+            "amount" => json!(1_000),
+            "eventType" => json!("PAYMENT_STATUS_CHANGED"),
             "seatIds" => json!([self.seat_id]),
             _ => return None,
         })

@@ -398,6 +398,19 @@ fn concert_rows() -> Vec<Wrong> {
         wrong(
             "CreateConcert",
             &concert::CreateConcertRequest {
+                refund_policy: Some(concert::RefundPolicy {
+                    tiers: vec![concert::RefundTier {
+                        hours_before_start: 24,
+                        percent: 101,
+                    }],
+                }),
+                ..new.clone()
+            },
+            &["refundPolicy[0].percent"],
+        ),
+        wrong(
+            "CreateConcert",
+            &concert::CreateConcertRequest {
                 idempotency_key: text(256),
                 ..new
             },
@@ -451,6 +464,16 @@ fn concert_rows() -> Vec<Wrong> {
             &["organiserId", "concertId", "scheduleId"],
         ),
         wrong(
+            "CancelSchedule",
+            &concert::CancelScheduleRequest::default(),
+            &["organiserId", "concertId", "scheduleId"],
+        ),
+        wrong(
+            "GetScheduleCancellation",
+            &concert::GetScheduleCancellationRequest::default(),
+            &["organiserId", "concertId", "scheduleId"],
+        ),
+        wrong(
             "ListAuditLog",
             &concert::ListAuditLogRequest {
                 organiser_id: id(),
@@ -496,6 +519,22 @@ fn booking_rows() -> Vec<Wrong> {
             "OpenSchedule",
             &booking::OpenScheduleRequest::default(),
             &["scheduleId", "concertId", "currency", "seats"],
+        ),
+        wrong(
+            "OpenSchedule",
+            &booking::OpenScheduleRequest {
+                starts_at: None,
+                ..open.clone()
+            },
+            &["startsAt"],
+        ),
+        wrong(
+            "OpenSchedule",
+            &booking::OpenScheduleRequest {
+                refund_policy: None,
+                ..open.clone()
+            },
+            &["refundPolicy"],
         ),
         wrong(
             "OpenSchedule",
@@ -729,6 +768,42 @@ fn booking_rows() -> Vec<Wrong> {
             &["scheduleId"],
         ),
         wrong(
+            "CancelSchedule",
+            &booking::CancelScheduleRequest::default(),
+            &["scheduleId"],
+        ),
+        wrong(
+            "GetScheduleCancellation",
+            &booking::GetScheduleCancellationRequest::default(),
+            &["scheduleId"],
+        ),
+        wrong(
+            "CancelReservation",
+            &booking::CancelReservationRequest::default(),
+            &["reservationId", "userId", "refundId"],
+        ),
+        wrong(
+            "CompleteRefund",
+            &booking::CompleteRefundRequest::default(),
+            &["reservationId", "refundId"],
+        ),
+        wrong(
+            "ListReservationsToRefund",
+            &booking::ListReservationsToRefundRequest {
+                after_reservation_id: no_id(),
+                limit: 1_001,
+            },
+            &["afterReservationId", "limit"],
+        ),
+        wrong(
+            "ListPaidReservations",
+            &booking::ListPaidReservationsRequest {
+                after_reservation_id: no_id(),
+                limit: 1_001,
+            },
+            &["afterReservationId", "limit"],
+        ),
+        wrong(
             "ExpireDue",
             &booking::ExpireDueRequest { limit: 1_001 },
             &["limit"],
@@ -755,7 +830,87 @@ fn payment_rows() -> Vec<Wrong> {
         }),
         ..pay.clone()
     };
+    let charge = payment::CreateChargeRequest {
+        user_id: id(),
+        amount: 1_000,
+        card: Some(payment::Card {
+            payment_key: "test_ok_1".to_owned(),
+            order_id: String::new(),
+        }),
+        idempotency_key: String::new(),
+    };
+    let event = payment::NotifyProviderEventRequest {
+        event_type: "PAYMENT_STATUS_CHANGED".to_owned(),
+        order_id: "order-1".to_owned(),
+        status: "DONE".to_owned(),
+    };
     vec![
+        wrong(
+            "CreateCharge",
+            &payment::CreateChargeRequest::default(),
+            &["userId", "amount", "card"],
+        ),
+        wrong(
+            "CreateCharge",
+            &payment::CreateChargeRequest {
+                amount: 99,
+                ..charge.clone()
+            },
+            &["amount"],
+        ),
+        wrong(
+            "CreateCharge",
+            &payment::CreateChargeRequest {
+                idempotency_key: text(256),
+                ..charge
+            },
+            &["idempotencyKey"],
+        ),
+        wrong(
+            "GetCharge",
+            &payment::GetChargeRequest::default(),
+            &["userId", "chargeId"],
+        ),
+        wrong(
+            "CancelReservation",
+            &payment::CancelReservationRequest::default(),
+            &["userId", "reservationId"],
+        ),
+        wrong(
+            "CancelReservation",
+            &payment::CancelReservationRequest {
+                user_id: id(),
+                reservation_id: id(),
+                idempotency_key: text(256),
+            },
+            &["idempotencyKey"],
+        ),
+        wrong(
+            "GetRefund",
+            &payment::GetRefundRequest::default(),
+            &["userId", "reservationId"],
+        ),
+        wrong(
+            "NotifyProviderEvent",
+            &payment::NotifyProviderEventRequest::default(),
+            &["eventType", "orderId"],
+        ),
+        wrong(
+            "NotifyProviderEvent",
+            &payment::NotifyProviderEventRequest {
+                order_id: text(65),
+                ..event.clone()
+            },
+            &["orderId"],
+        ),
+        wrong(
+            "NotifyProviderEvent",
+            &payment::NotifyProviderEventRequest {
+                status: text(65),
+                ..event
+            },
+            &["status"],
+        ),
         wrong(
             "Pay",
             &payment::PayRequest::default(),
@@ -814,23 +969,6 @@ fn payment_rows() -> Vec<Wrong> {
                 limit: 101,
             },
             &["cursor", "limit"],
-        ),
-        wrong(
-            "CancelReservation",
-            &payment::CancelReservationRequest {
-                user_id: no_id(),
-                reservation_id: no_id(),
-                idempotency_key: text(256),
-            },
-            &["userId", "reservationId", "idempotencyKey"],
-        ),
-        wrong(
-            "GetRefund",
-            &payment::GetRefundRequest {
-                user_id: id(),
-                reservation_id: no_id(),
-            },
-            &["reservationId"],
         ),
     ]
 }

@@ -177,9 +177,7 @@ async fn promise_17_nobody_sees_or_releases_anothers_reservation() {
     let world = World::shared().await;
     let sale = Sale::open(world, SaleOptions::default()).await;
     let (mut owner, other) = (world.buyer().await, world.buyer().await);
-    owner.enter(&sale.concert_id).await;
-    let seats = owner.available(&sale.schedule_id).await;
-    let held = owner.hold(&sale.schedule_id, &seats[..1]).await.expect(201);
+    let held = owner.enter_and_hold(&sale, 1).await;
     let path = format!("/v1/reservations/{}", text(&held, "reservationId"));
     other.get(&path).await.expect_problem(404, "not-found");
     let release = end_to_end::Answer::to(other.request(reqwest::Method::DELETE, &path)).await;

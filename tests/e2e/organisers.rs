@@ -115,9 +115,7 @@ async fn a_free_concert_needs_neither_points_nor_card() {
     )
     .await;
     let mut buyer = world.buyer().await;
-    buyer.enter(&sale.concert_id).await;
-    let seats = buyer.available(&sale.schedule_id).await;
-    let held = buyer.hold(&sale.schedule_id, &seats[..1]).await.expect(201);
+    let held = buyer.enter_and_hold(&sale, 1).await;
     assert_eq!(
         buyer.pay(&held, 0, None).await.expect(201)["reservation"]["status"],
         "CONFIRMED"
@@ -164,9 +162,7 @@ async fn live_counts_follow_the_sale() {
     let world = World::shared().await;
     let sale = Sale::open(world, SaleOptions::default()).await;
     let mut buyer = world.buyer().await;
-    buyer.enter(&sale.concert_id).await;
-    let seats = buyer.available(&sale.schedule_id).await;
-    buyer.hold(&sale.schedule_id, &seats[..2]).await.expect(201);
+    buyer.enter_and_hold(&sale, 2).await;
     let path = format!("/v1/admin/concerts/{}/stats", sale.concert_id);
     let stats = world.organiser().await.get(&path).await.expect(200);
     let date = &stats["schedules"][0];

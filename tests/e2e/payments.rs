@@ -1,43 +1,16 @@
 //! Paying.
 
-use end_to_end::{Answer, Buyer, Sale, SaleOptions, World, payment, text};
+use end_to_end::{Answer, Buyer, Sale, SaleOptions, World, captured, payment, payment_key, text};
 use futures::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
-use test_support::{eventually, unique_name};
+use test_support::eventually;
 
 /// A buyer with a hold of two VIP seats: 300,000 KRW.
 async fn hold(world: &World, mut buyer: Buyer<'_>) -> (Sale, Value, String) {
     let sale = Sale::open(world, SaleOptions::default()).await;
-    buyer.enter(&sale.concert_id).await;
-    let seats = buyer.available(&sale.schedule_id).await;
-    let held = buyer.hold(&sale.schedule_id, &seats[..2]).await.expect(201);
+    let held = buyer.enter_and_hold(&sale, 2).await;
     (sale, held, buyer.queue_token)
-}
-
-/// A payment key that the stand-in of the provider has not seen yet.
-fn key(outcome: &str) -> String {
-    unique_name(&format!("test_{outcome}"))
-}
-
-/// How many payments the provider captured for an order, and how much of them it still has.
-async fn captured(world: &World, reservation: &Value) -> (usize, i64) {
-    let url = format!(
-        "{}/simulator/payments",
-        world.services.admin_url("psp-simulator").await
-    );
-    let all: Value = reqwest::get(url).await.unwrap().json().await.unwrap();
-    let order_id = &reservation["orderId"];
-    let payments = all["payments"].as_array().unwrap().iter();
-    let mine: Vec<_> = payments
-        .filter(|one| one["orderId"] == *order_id && !one["approvedAt"].is_null())
-        .collect();
-    (
-        mine.len(),
-        mine.iter()
-            .map(|one| one["balanceAmount"].as_i64().unwrap())
-            .sum(),
-    )
 }
 
 async fn pay_with_queue_token(buyer: &Buyer<'_>, token: &str, body: &Value) -> Answer {
@@ -83,7 +56,7 @@ async fn the_queue_token_that_made_the_hold_pays_it_too_and_no_other_does() {
     let world = World::shared().await;
     let buyer = world.buyer().await;
     let (sale, held, token) = hold(world, buyer.clone()).await;
-    let body = payment(&held, 0, Some(&key("ok")));
+    let body = payment(&held, 0, Some(&payment_key("ok")));
 
     let mut other = world.buyer().await;
     other.enter(&sale.concert_id).await;
@@ -101,7 +74,7 @@ async fn a_payment_token_of_another_hold_is_refused() {
     let world = World::shared().await;
     let (_, mine, _) = hold(world, world.buyer().await).await;
     let (_, theirs, _) = hold(world, world.buyer().await).await;
-    let request = world.post("/v1/payments", &payment(&mine, 0, Some(&key("ok"))));
+    let request = world.post("/v1/payments", &payment(&mine, 0, Some(&payment_key("ok"))));
     let request = request.header("Payment-Token", text(&theirs, "paymentToken"));
     Answer::to(request)
         .await
@@ -119,7 +92,7 @@ async fn too_few_points_are_402_and_the_hold_stays() {
         .expect_problem(402, "insufficient-points");
     assert_eq!(buyer.reservation(&held).await["status"], "PENDING");
     let now = buyer.reservation(&held).await;
-    buyer.pay(&now, 0, Some(&key("ok"))).await.expect(201);
+    buyer.pay(&now, 0, Some(&payment_key("ok"))).await.expect(201);
 }
 
 #[tokio::test]
@@ -150,7 +123,7 @@ async fn a_declined_card_gives_the_points_back_and_names_the_next_order() {
     let before = buyer.wallet().await;
     let (_, held, _) = hold(&world, buyer.clone()).await;
     let declined = buyer
-        .pay(&held, 100_000, Some(&key("declined")))
+        .pay(&held, 100_000, Some(&payment_key("declined")))
         .await
         .expect_problem(500, "payment-failed");
     assert!(
@@ -161,7 +134,7 @@ async fn a_declined_card_gives_the_points_back_and_names_the_next_order() {
     assert_eq!(buyer.reservation(&held).await["status"], "PENDING");
     assert_eq!(captured(&world, &held).await, (0, 0));
 
-    let mut again = payment(&held, 100_000, Some(&key("ok")));
+    let mut again = payment(&held, 100_000, Some(&payment_key("ok")));
     again["card"]["orderId"] = declined["orderId"].clone();
     let request = world
         .post("/v1/payments", &again)
@@ -174,7 +147,7 @@ async fn promise_8_paying_twice_is_one_payment() {
     let world = World::shared().await;
     let buyer = world.buyer().await;
     let (_, held, _) = hold(world, buyer.clone()).await;
-    let keys: Vec<_> = (0..8).map(|_| key("ok")).collect();
+    let keys: Vec<_> = (0..8).map(|_| payment_key("ok")).collect();
     let answers = join_all(keys.iter().map(|key| buyer.pay(&held, 0, Some(key)))).await;
     let paid = answers.iter().filter(|answer| answer.status == 201).count();
     let refused = answers.iter().filter(|answer| {
@@ -188,7 +161,7 @@ async fn promise_8_paying_twice_is_one_payment() {
     );
     assert_eq!(captured(world, &held).await, (1, 300_000));
     buyer
-        .pay(&held, 0, Some(&key("ok")))
+        .pay(&held, 0, Some(&payment_key("ok")))
         .await
         .expect_problem(409, "already-paid");
 }
@@ -198,7 +171,7 @@ async fn promise_9_a_payment_asked_for_again_with_its_key_answers_the_same() {
     let world = World::shared().await;
     let buyer = world.buyer().await;
     let (_, held, _) = hold(world, buyer.clone()).await;
-    let body = payment(&held, 0, Some(&key("ok")));
+    let body = payment(&held, 0, Some(&payment_key("ok")));
     let pay = async |body: &Value| {
         let request = world
             .post("/v1/payments", body)
@@ -207,7 +180,7 @@ async fn promise_9_a_payment_asked_for_again_with_its_key_answers_the_same() {
     };
     let first = pay(&body).await.expect(201);
     assert_eq!(pay(&body).await.expect(201)["paymentId"], first["paymentId"]);
-    pay(&payment(&held, 0, Some(&key("ok"))))
+    pay(&payment(&held, 0, Some(&payment_key("ok"))))
         .await
         .expect_problem(422, "idempotency-key-reused");
 }
@@ -220,7 +193,7 @@ async fn after_the_window_nothing_is_taken_and_the_seat_is_free() {
     let (sale, held, _) = hold(&world, buyer.clone()).await;
     world.step_clock("booking", 121).await;
     buyer
-        .pay(&held, 100_000, Some(&key("ok")))
+        .pay(&held, 100_000, Some(&payment_key("ok")))
         .await
         .expect_problem(410, "payment-window-closed");
     assert_eq!(
@@ -238,7 +211,7 @@ async fn a_slow_provider_is_202_and_succeeds_later() {
     let world = World::with_env(&[("PAY_WAIT_MS", "500"), ("SIMULATOR_SLOW_SECONDS", "2")]).await;
     let buyer = world.buyer().await;
     let (_, held, _) = hold(&world, buyer.clone()).await;
-    let accepted = buyer.pay(&held, 0, Some(&key("slow"))).await;
+    let accepted = buyer.pay(&held, 0, Some(&payment_key("slow"))).await;
     let location = accepted.header("location").unwrap().to_owned();
     let accepted = accepted.expect(202);
     assert_eq!(location, format!("/v1/payments/{}", text(&accepted, "paymentId")));
@@ -253,7 +226,7 @@ async fn promise_8_a_lost_answer_is_unknown_until_the_provider_says() {
     let buyer = world.buyer_with_points().await;
     let (balance, _) = buyer.wallet().await;
     let (_, held, _) = hold(&world, buyer.clone()).await;
-    let answer = buyer.pay(&held, 100_000, Some(&key("lost"))).await;
+    let answer = buyer.pay(&held, 100_000, Some(&payment_key("lost"))).await;
     assert!(matches!(answer.status, 201 | 202), "{}", answer.body);
     until_succeeded(&buyer, answer.header("location").unwrap()).await;
     assert_eq!(buyer.reservation(&held).await["status"], "CONFIRMED");
@@ -269,14 +242,14 @@ async fn while_the_provider_is_away_the_outcome_is_unknown_and_is_asked_for_unti
     let buyer = world.buyer().await;
     let (_, held, _) = hold(&world, buyer.clone()).await;
     world.services.pause("psp-simulator").await;
-    let accepted = buyer.pay(&held, 0, Some(&key("ok"))).await;
+    let accepted = buyer.pay(&held, 0, Some(&payment_key("ok"))).await;
     let location = accepted.header("location").unwrap().to_owned();
     assert_eq!(accepted.expect(202)["status"], "UNKNOWN");
     // An unknown outcome keeps the hold from lapsing.
     world.step_clock("booking", 3_600).await;
     assert_eq!(buyer.reservation(&held).await["status"], "PAYING");
     buyer
-        .pay(&held, 0, Some(&key("ok")))
+        .pay(&held, 0, Some(&payment_key("ok")))
         .await
         .expect_problem(409, "payment-in-progress");
 
@@ -292,7 +265,7 @@ async fn promise_15_a_payment_outlives_the_process_that_began_it() {
     let buyer = world.buyer_with_points().await;
     let (balance, _) = buyer.wallet().await;
     let (_, held, _) = hold(&world, buyer.clone()).await;
-    let accepted = buyer.pay(&held, 100_000, Some(&key("slow"))).await;
+    let accepted = buyer.pay(&held, 100_000, Some(&payment_key("slow"))).await;
     let location = accepted.header("location").unwrap().to_owned();
     accepted.expect(202);
     world.services.kill("payment").await;
@@ -311,7 +284,7 @@ async fn promise_17_nobody_sees_anothers_payment() {
     let world = World::shared().await;
     let (owner, other) = (world.buyer().await, world.buyer().await);
     let (_, held, _) = hold(world, owner.clone()).await;
-    let paid = owner.pay(&held, 0, Some(&key("ok"))).await.expect(201);
+    let paid = owner.pay(&held, 0, Some(&payment_key("ok"))).await.expect(201);
     let path = format!("/v1/payments/{}", text(&paid, "paymentId"));
     owner.get(&path).await.expect(200);
     other.get(&path).await.expect_problem(404, "not-found");

@@ -9,9 +9,7 @@ async fn dates_show_the_seats_left_by_grade() {
     let sale = Sale::open(world, SaleOptions::default()).await;
     let (mut viewer, mut holder) = (world.buyer().await, world.buyer().await);
     viewer.enter(&sale.concert_id).await;
-    holder.enter(&sale.concert_id).await;
-    let seats = holder.available(&sale.schedule_id).await;
-    holder.hold(&sale.schedule_id, &seats[..3]).await.expect(201);
+    holder.enter_and_hold(&sale, 3).await;
 
     let dates = viewer
         .get(&format!("/v1/concerts/{}/schedules", sale.concert_id))

@@ -84,9 +84,7 @@ async fn promises_5_and_8_booking_frozen_in_mid_payment_settles_once_it_is_thawe
 
 async fn holder<'a>(world: &'a World, sale: &Sale) -> (Buyer<'a>, Value) {
     let mut buyer = world.buyer().await;
-    buyer.enter(&sale.concert_id).await;
-    let seat = buyer.available(&sale.schedule_id).await.remove(0);
-    let held = buyer.hold(&sale.schedule_id, &[seat]).await.expect(201);
+    let held = buyer.enter_and_hold(&sale, 1).await;
     (buyer, held)
 }
 

@@ -11,16 +11,19 @@ use crate::large;
 async fn control_a_broken_state_breaks_the_invariants() {
     let world = World::with_env(&[]).await;
     let sale = Sale::open(&world, large(10)).await;
-    let mut buyers = [world.buyer().await, world.buyer().await];
+    let mut buyers = [world.buyer().await, world.buyer().await, world.buyer().await];
+    let mut last = None;
     for buyer in &mut buyers {
-        buyer.enter(&sale.concert_id).await;
-        let seat = buyer.available(&sale.schedule_id).await.remove(0);
-        let held = buyer.hold(&sale.schedule_id, &[seat]).await.expect(201);
+        let held = buyer.enter_and_hold(&sale, 1).await;
         buyer
             .pay(&held, 0, Some(&unique_name("test_ok")))
             .await
             .expect(201);
+        last = Some(held);
     }
+    let canceled = buyers[2].cancel(&last.unwrap()).await;
+    assert!(canceled.is_success(), "{}", canceled.body);
+    buyers[2].charge(1_000, &unique_name("test_ok")).await.expect(201);
     invariants::hold(&world).await;
 
     // Each wrong is done past the guards that refuse it, seen, and undone.
@@ -50,7 +53,12 @@ async fn control_a_broken_state_breaks_the_invariants() {
         (
             "booking",
             "promise 8: confirmed is paid",
-            "UPDATE reservations SET state = 'EXPIRED', payment_id = NULL",
+            "UPDATE reservations SET state = 'EXPIRED', payment_id = NULL WHERE state = 'CONFIRMED'",
+        ),
+        (
+            "booking",
+            "promise 8: canceled is refunded",
+            "UPDATE reservations SET refund_id = gen_random_uuid() WHERE refund_id IS NOT NULL",
         ),
         (
             "queue",
@@ -71,6 +79,21 @@ async fn control_a_broken_state_breaks_the_invariants() {
             "payment",
             "promise 8: what was paid",
             "UPDATE payments SET card_amount = card_amount + 1",
+        ),
+        (
+            "payment",
+            "promise 8: what was paid",
+            "UPDATE refunds SET card_amount = card_amount - 1",
+        ),
+        (
+            "payment",
+            "promise 8: canceled is refunded",
+            "UPDATE refunds SET card_amount = card_amount - 1",
+        ),
+        (
+            "payment",
+            "promise 8: a charge",
+            "UPDATE charges SET amount = amount + 1",
         ),
         (
             "payment",

@@ -29,9 +29,7 @@ async fn promises_8_and_10_whatever_the_network_to_the_provider_does_a_card_is_c
 
     for fault in ["refused", "silent", "cut", "late"] {
         let mut buyer = world.buyer().await;
-        buyer.enter(&sale.concert_id).await;
-        let seat = buyer.available(&sale.schedule_id).await.remove(0);
-        let held = buyer.hold(&sale.schedule_id, &[seat]).await.expect(201);
+        let held = buyer.enter_and_hold(&sale, 1).await;
         let key = unique_name("test_ok");
         let paying = buyer.pay(&held, 0, Some(&key));
         let answer = match fault {

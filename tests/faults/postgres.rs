@@ -30,9 +30,7 @@ async fn promises_15_and_16_with_postgres_restarted_killed_or_frozen_answers_are
     let crowd = Crowd::gather(&world, &sale, 4).await;
     let mut buyer = world.buyer().await;
     let calm = Sale::open(&world, large(3)).await;
-    buyer.enter(&calm.concert_id).await;
-    let seat = buyer.available(&calm.schedule_id).await.remove(0);
-    let held = buyer.hold(&calm.schedule_id, &[seat]).await.expect(201);
+    let held = buyer.enter_and_hold(&calm, 1).await;
 
     for fault in ["restarted", "killed", "frozen"] {
         let away = async {

@@ -17,9 +17,7 @@ async fn broker(world: &World) -> lapin::Result<Connection> {
 
 async fn hold_one<'a>(world: &'a World, sale: &Sale) -> (Buyer<'a>, Value) {
     let mut buyer = world.buyer().await;
-    buyer.enter(&sale.concert_id).await;
-    let seat = buyer.available(&sale.schedule_id).await.remove(0);
-    let held = buyer.hold(&sale.schedule_id, &[seat]).await.expect(201);
+    let held = buyer.enter_and_hold(&sale, 1).await;
     (buyer, held)
 }
 

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use sqlx::{AssertSqlSafe, PgConnection};
 use test_support::eventually;
 
-use crate::answer::Answer;
 use crate::people::text;
+use crate::provider::captures;
 use crate::world::World;
 
 /// What each rule says of its store, and a query for the rows that break it, as text.
@@ -84,12 +84,22 @@ const PAYMENT: Rules = &[
     ),
     (
         "promise 8: what was paid and kept is points + card",
-        "SELECT payment_id || ' ' || state FROM payments LEFT JOIN (
+        "SELECT payment_id || ' ' || payments.state FROM payments LEFT JOIN (
              SELECT payment_id,
                  sum(CASE 'HOUSE' WHEN credit THEN amount WHEN debit THEN -amount ELSE 0 END) AS kept
              FROM transfers GROUP BY payment_id
-         ) AS moved USING (payment_id)
-         WHERE coalesce(kept, 0) <> CASE state WHEN 'SUCCEEDED' THEN points + card_amount ELSE 0 END",
+         ) AS moved USING (payment_id) LEFT JOIN (
+             SELECT payment_id, points + card_amount AS back FROM refunds WHERE state = 'COMPLETED'
+         ) AS refunded USING (payment_id)
+         WHERE coalesce(kept, 0) <> CASE payments.state
+             WHEN 'SUCCEEDED' THEN points + card_amount - coalesce(back, 0) ELSE 0 END",
+    ),
+    (
+        "promise 8: a charge gives the points that were paid for, once",
+        "SELECT charge_id || ' ' || state FROM charges LEFT JOIN (
+             SELECT charge_id, sum(amount) AS given FROM transfers WHERE kind = 'CHARGE' GROUP BY charge_id
+         ) AS moved USING (charge_id)
+         WHERE coalesce(given, 0) <> CASE state WHEN 'SUCCEEDED' THEN amount ELSE 0 END",
     ),
 ];
 
@@ -113,15 +123,10 @@ impl Books {
         for service in ["booking", "queue", "payment"] {
             databases.insert(service, world.database(service).await);
         }
-        let simulator = world.services.admin_url("psp-simulator").await;
-        let listed = reqwest::Client::new().get(format!("{simulator}/simulator/payments"));
-        let listed = Answer::to(listed).await.expect(200);
         let mut captured = Amounts::new();
-        for payment in listed["payments"].as_array().unwrap() {
-            if !payment["approvedAt"].is_null() {
-                *captured.entry(text(payment, "orderId")).or_default() +=
-                    payment["balanceAmount"].as_i64().unwrap();
-            }
+        for payment in captures(world).await {
+            *captured.entry(text(&payment, "orderId")).or_default() +=
+                payment["balanceAmount"].as_i64().unwrap();
         }
         captured.retain(|_, amount| *amount != 0);
         Self { databases, captured }
@@ -142,15 +147,18 @@ impl Books {
             }
         }
         broken.extend(self.confirmed_is_paid().await);
+        broken.extend(self.canceled_is_refunded().await);
         broken.extend(self.provider_agrees().await);
         broken
     }
 
-    /// Promise 8, over two services: a reservation is CONFIRMED exactly when one payment of its total succeeded.
+    /// Promise 8, over two services: a reservation is CONFIRMED exactly when one payment of its total succeeded and was
+    /// not refunded.
     async fn confirmed_is_paid(&mut self) -> Vec<String> {
         let sold = "SELECT reservation_id::text, payment_id::text, total FROM reservations WHERE state = 'CONFIRMED'";
         let paid = "SELECT reservation_id::text, payment_id::text, points + card_amount FROM payments
-                    WHERE state = 'SUCCEEDED'";
+                    WHERE state = 'SUCCEEDED' AND payment_id NOT IN (
+                        SELECT payment_id FROM refunds WHERE state <> 'REFUSED')";
         let sold: Owed = rows(self.database("booking"), sold).await;
         let paid: Owed = rows(self.database("payment"), paid).await;
         let differ = sold.symmetric_difference(&paid);
@@ -159,10 +167,27 @@ impl Books {
             .collect()
     }
 
+    /// Promise 8, over two services: a paid reservation is CANCELED exactly when one refund gave its share back.
+    async fn canceled_is_refunded(&mut self) -> Vec<String> {
+        let canceled = "SELECT reservation_id::text, payment_id || ' ' || refund_id, refund FROM reservations
+                        WHERE refund_id IS NOT NULL AND refunded_at IS NOT NULL";
+        let refunded =
+            "SELECT reservation_id::text, payment_id || ' ' || refund_id, points + card_amount FROM refunds
+                        WHERE state <> 'REFUSED'";
+        let canceled: Owed = rows(self.database("booking"), canceled).await;
+        let refunded: Owed = rows(self.database("payment"), refunded).await;
+        let differ = canceled.symmetric_difference(&refunded);
+        differ
+            .map(|one| format!("promise 8: canceled is refunded: only one side has {one:?}"))
+            .collect()
+    }
+
     /// Promise 10: of each order the provider has what the ledger says.
     async fn provider_agrees(&mut self) -> Vec<String> {
-        let ledger = "SELECT order_id, sum(CASE kind WHEN 'CAPTURE' THEN amount WHEN 'REFUND' THEN -amount ELSE 0 END)::bigint
-                      FROM payments JOIN transfers USING (payment_id) WHERE order_id IS NOT NULL GROUP BY order_id";
+        let ledger = "SELECT coalesce(payments.order_id, charges.order_id),
+                          sum(CASE 'PROVIDER' WHEN debit THEN transfers.amount ELSE -transfers.amount END)::bigint
+                      FROM transfers LEFT JOIN payments USING (payment_id) LEFT JOIN charges USING (charge_id)
+                      WHERE 'PROVIDER' IN (debit, credit) GROUP BY 1";
         let mut ledger: Amounts = rows(self.database("payment"), ledger).await;
         ledger.retain(|_, amount| *amount != 0);
         let orders: BTreeSet<_> = self.captured.keys().chain(ledger.keys()).collect();
@@ -188,8 +213,25 @@ pub async fn settled(world: &World) {
             "SELECT payment_id || ' ' || state FROM payments WHERE ended_at IS NULL",
         ),
         (
+            "payment",
+            "SELECT charge_id || ' ' || state FROM charges WHERE ended_at IS NULL",
+        ),
+        (
+            "payment",
+            "SELECT refund_id || ' ' || state FROM refunds WHERE ended_at IS NULL",
+        ),
+        (
             "booking",
             "SELECT reservation_id || ' ' || state FROM reservations WHERE state = 'PAYING'",
+        ),
+        (
+            "booking",
+            "SELECT reservation_id || ' ' || state FROM reservations WHERE refund_id IS NOT NULL AND refunded_at IS NULL",
+        ),
+        (
+            "booking",
+            "SELECT reservation_id || ' ' || state FROM reservations JOIN schedules USING (schedule_id)
+             WHERE schedules.canceled_at IS NOT NULL AND state IN ('PENDING', 'PAYING', 'CONFIRMED')",
         ),
         ("booking", "SELECT visit_id || ' ' || notice FROM visit_outbox"),
     ];

@@ -14,12 +14,14 @@ mod document;
 pub mod invariants;
 mod otlp;
 mod people;
+mod provider;
 mod sale;
 mod world;
 
 pub use answer::Answer;
 pub use crowd::{Crowd, Tries};
 pub use otlp::{Collector, SeenSpan};
-pub use people::{Buyer, Organiser, payment, text};
+pub use people::{Buyer, Organiser, cancellation_path, payment, text};
+pub use provider::{captured, captures, payment_key};
 pub use sale::{Sale, SaleOptions, plan_of};
 pub use world::{Server, Services, World, WorldOptions};

@@ -146,6 +146,13 @@ impl<'a> Buyer<'a> {
         .await
     }
 
+    /// Enters a sale and holds the first seats that are free.
+    pub async fn enter_and_hold(&mut self, sale: &Sale, seats: usize) -> Value {
+        self.enter(&sale.concert_id).await;
+        let free = self.available(&sale.schedule_id).await;
+        self.hold(&sale.schedule_id, &free[..seats]).await.expect(201)
+    }
+
     /// Holds the first seat that is free.
     pub async fn hold_one(&self, sale: &Sale) -> Value {
         let seats = self.available(&sale.schedule_id).await;
@@ -169,6 +176,29 @@ impl<'a> Buyer<'a> {
         Answer::to(request.json(&payment(reservation, points, payment_key))).await
     }
 
+    /// Cancels a paid reservation.
+    pub async fn cancel(&self, reservation: &Value) -> Answer {
+        let path = cancellation_path(reservation);
+        Answer::to(self.request(Method::POST, &path)).await
+    }
+
+    /// Asks until a canceled reservation's money is back; answers its cancellation.
+    pub async fn until_refunded(&self, reservation: &Value) -> Value {
+        let path = cancellation_path(reservation);
+        eventually("the money to be back", async || {
+            let answer = self.get(&path).await;
+            // The refund of a canceled date begins some time after it.
+            (answer.status == 200 && answer.body["status"] == "COMPLETED").then_some(answer.body)
+        })
+        .await
+    }
+
+    /// Buys points by card.
+    pub async fn charge(&self, amount: i64, payment_key: &str) -> Answer {
+        let body = json!({ "amount": amount, "card": { "paymentKey": payment_key } });
+        self.post("/v1/wallet/charges", &body).await
+    }
+
     /// Points: to spend, and set aside.
     pub async fn wallet(&self) -> (i64, i64) {
         let wallet = self.get("/v1/wallet").await.expect(200);
@@ -177,6 +207,14 @@ impl<'a> Buyer<'a> {
             wallet["pending"].as_i64().unwrap(),
         )
     }
+}
+
+/// Where the cancellation of a reservation is.
+pub fn cancellation_path(reservation: &Value) -> String {
+    format!(
+        "/v1/reservations/{}/cancellation",
+        text(reservation, "reservationId")
+    )
 }
 
 /// The body of a payment.

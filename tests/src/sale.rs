@@ -19,6 +19,8 @@ pub struct SaleOptions {
     pub seats: (u32, u32),
     /// Their prices in KRW.
     pub prices: (i64, i64),
+    /// Hours before the beginning and percent of each tier; `None` = the API's default.
+    pub refund_policy: Option<&'static [(u32, u32)]>,
 }
 
 impl Default for SaleOptions {
@@ -28,6 +30,7 @@ impl Default for SaleOptions {
             capacity: 10,
             seats: (4, 8),
             prices: (150_000, 90_000),
+            refund_policy: None,
         }
     }
 }
@@ -54,13 +57,18 @@ impl Sale {
         assert_eq!(venue["seats"], options.seats.0 + options.seats.1);
 
         let title = format!("{} {}", options.title, unique_name("x"));
-        let concert = json!({
+        let mut concert = json!({
             "title": title,
             "venueId": venue["venueId"],
             "currency": "KRW",
             "prices": { "VIP": options.prices.0, "R": options.prices.1 },
             "waitingRoom": { "capacity": options.capacity, "admitPerSecond": 1000 },
         });
+        if let Some(tiers) = options.refund_policy {
+            let tier =
+                |(hours, percent): &(u32, u32)| json!({ "hoursBeforeStart": hours, "percent": percent });
+            concert["refundPolicy"] = tiers.iter().map(tier).collect();
+        }
         let concert_id = text(
             &organiser.post("/v1/admin/concerts", &concert).await.expect(201),
             "concertId",
@@ -72,6 +80,16 @@ impl Sale {
             concert_id,
             schedule_id,
         }
+    }
+
+    /// Where the date is canceled.
+    pub fn cancellation_path(&self) -> String {
+        let Self {
+            concert_id,
+            schedule_id,
+            ..
+        } = self;
+        format!("/v1/admin/concerts/{concert_id}/schedules/{schedule_id}/cancellation")
     }
 
     /// Puts one more date on sale; answers its id.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
+use local_servers::topology;
 use local_servers::{Durability, Endpoints, Home, Kind, PrivateServer, System, SystemOptions};
 use reqwest::{Method, RequestBuilder};
 use sqlx::{Connection as _, PgConnection};
@@ -16,6 +17,8 @@ use test_support::{amqp_url, postgres_url, unique_name};
 static SHARED: OnceCell<World> = OnceCell::const_new();
 /// Longer than the longest answer the API allows itself.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(30);
+/// Of each service, when a test failed.
+const COMPLAINTS_SHOWN: usize = 30;
 
 /// What makes a world differ from the shared one.
 #[derive(Debug, Default)]
@@ -46,6 +49,32 @@ pub struct World {
     home: PathBuf,
     client: reqwest::Client,
     base_url: String,
+}
+
+/// Says what the services complained of to whoever reads how a test failed.
+impl Drop for World {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        let Ok(system) = self.services.0.try_lock() else {
+            return;
+        };
+        for service in &topology::SERVICES {
+            let logs = system.logs(service.name).unwrap_or_default();
+            let complaints: Vec<_> = logs.lines().filter(|line| is_complaint(line)).collect();
+            let last = &complaints[complaints.len().saturating_sub(COMPLAINTS_SHOWN)..];
+            if !last.is_empty() {
+                eprintln!("--- {} complained:\n{}", service.name, last.join("\n"));
+            }
+        }
+    }
+}
+
+fn is_complaint(line: &str) -> bool {
+    ["WARN", "ERROR"]
+        .iter()
+        .any(|level| line.contains(&format!("\"level\":\"{level}\"")))
 }
 
 /// The processes of a world, to be stopped, killed and frozen while people use it.

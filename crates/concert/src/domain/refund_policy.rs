@@ -57,6 +57,9 @@ impl RefundPolicy {
                 ));
             }
         }
+        if !faults.is_empty() {
+            return Err(faults);
+        }
         let mut sorted: Vec<_> = tiers.into_iter().enumerate().collect();
         sorted.sort_by_key(|(_, tier)| std::cmp::Reverse(tier.hours_before_start));
         for ((longer, long), (shorter, short)) in sorted.iter().zip(sorted.iter().skip(1)) {
@@ -129,8 +132,7 @@ mod tests {
             [
                 "refundPolicy[0].hoursBeforeStart",
                 "refundPolicy[1].percent",
-                "refundPolicy[2].percent",
-                "refundPolicy[1].percent"
+                "refundPolicy[2].percent"
             ]
         );
         assert_eq!(

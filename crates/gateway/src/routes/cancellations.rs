@@ -91,7 +91,7 @@ fn read(refund: payment::Refund) -> Result<Refund, ApiProblem> {
     })
 }
 
-problems!(CancelProblems: BEARER, IDEMPOTENT, &[P::NotFound, P::ReservationNotCancelable, P::CancellationWindowClosed]);
+problems!(CancelProblems: BEARER, IDEMPOTENT, &[P::NotFound, P::PaymentInProgress, P::ReservationNotCancelable, P::CancellationWindowClosed]);
 
 /// Cancel a paid reservation, as its concert's refund policy allows now. Asking again answers the same cancellation, with or
 /// without a key.
