@@ -208,9 +208,61 @@ pub(super) fn money(status: &str) -> Option<bool> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use rstest::rstest;
 
     use super::*;
+
+    /// The rows below a heading of the page, as codes and meanings.
+    fn documented(heading: &str) -> BTreeMap<String, String> {
+        let page = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/provider.md"));
+        let (_, section) = page.split_once(heading).unwrap();
+        let section = section.split("\n#").next().unwrap();
+        let rows = section.lines().filter_map(|line| line.strip_prefix("| `"));
+        rows.map(|row| {
+            let (code, meaning) = row.split_once("` | ").unwrap();
+            (code.to_owned(), meaning.trim_end_matches(" |").to_owned())
+        })
+        .collect()
+    }
+
+    fn told<M: Copy>(table: &[(M, &[&str])], word: fn(M) -> &'static str) -> BTreeMap<String, String> {
+        let rows = table.iter().flat_map(|&(meaning, codes)| {
+            codes
+                .iter()
+                .map(move |code| ((*code).to_owned(), word(meaning).to_owned()))
+        });
+        rows.collect()
+    }
+
+    #[test]
+    fn the_page_shows_every_code_with_its_meaning() {
+        let confirmations = told(CONFIRMATION, |meaning| match meaning {
+            Meaning::Declined => "declined",
+            Meaning::Rejected => "rejected",
+            Meaning::AlreadyProcessed => "captured before",
+            Meaning::StillRunning => "still running",
+            Meaning::TryAgain => "try again",
+        });
+        assert_eq!(documented("### Confirmations\n"), confirmations);
+        let cancellations = told(CANCELLATION, |meaning| match meaning {
+            CancelMeaning::LookAgain => "look again",
+            CancelMeaning::StillRunning => "still running",
+            CancelMeaning::Refused => "refused",
+            CancelMeaning::TryAgain => "try again",
+        });
+        assert_eq!(documented("### Cancellations\n"), cancellations);
+    }
+
+    #[test]
+    fn a_code_has_one_meaning() {
+        let codes = |tables: Vec<&[&str]>| tables.concat().len();
+        let confirmation = CONFIRMATION.iter().map(|(_, codes)| *codes).collect();
+        assert_eq!(codes(confirmation), told(CONFIRMATION, |_| "").len());
+        let cancellation = CANCELLATION.iter().map(|(_, codes)| *codes).collect();
+        assert_eq!(codes(cancellation), told(CANCELLATION, |_| "").len());
+    }
 
     #[rstest]
     // Both 400, and the opposite of one another.
@@ -238,6 +290,8 @@ mod tests {
 
     #[rstest]
     #[case("ALREADY_CANCELED_PAYMENT", CancelMeaning::LookAgain)]
+    #[case("NOT_MATCHES_REFUNDABLE_AMOUNT", CancelMeaning::LookAgain)]
+    #[case("FORBIDDEN_CONSECUTIVE_REQUEST", CancelMeaning::TryAgain)]
     #[case("NOT_CANCELABLE_PAYMENT", CancelMeaning::Refused)]
     #[case("PROVIDER_ERROR", CancelMeaning::TryAgain)]
     #[case("IDEMPOTENT_REQUEST_PROCESSING", CancelMeaning::StillRunning)]
