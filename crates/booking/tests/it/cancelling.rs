@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use booking::store::SeatLocks;
 use contracts::booking::{ListPaidReservationsRequest, PaidReservation, ReservationStatus};
 use futures::future::join_all;
+use service_kit::config::load_from;
+use service_kit::redis::RedisConfig;
 use vocabulary::{PaymentId, ProblemCode, RefundId, ReservationId, UserId};
 
 use crate::world::{PRICE, STARTS_AT, World, code};
@@ -65,6 +68,18 @@ async fn a_canceled_reservation_gives_its_seats_and_its_share_back() {
     world.held(&world.seats[..1]).await;
     let again = world.queue.admit(user, world.concert_id);
     world.hold(&again, &world.seats[1..]).await.unwrap();
+}
+
+/// The word that a seat is sold may reach Redis late: after its reservation was canceled it says nothing any more.
+#[tokio::test]
+async fn a_mark_that_comes_after_the_cancellation_keeps_no_seat_from_being_sold() {
+    let world = World::with_seats(1).await;
+    let (held, _) = world.paid(&world.seats).await;
+    world.cancel(&held, RefundId::new()).await.unwrap();
+    let redis = load_from(world.environment.clone(), RedisConfig::read).unwrap();
+    let late = SeatLocks::new(redis.connection().unwrap(), HOUR);
+    late.mark_sold(held.id, world.schedule_id, &world.seats).await;
+    world.held(&world.seats).await;
 }
 
 #[tokio::test]
