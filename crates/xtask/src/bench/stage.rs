@@ -50,6 +50,9 @@ impl Stage {
     }
 
     pub(crate) async fn stop(&mut self, report: &Report) {
+        if self.servers.is_none() {
+            return;
+        }
         if let Some(system) = self.system.take() {
             for service in system.shutdown().await {
                 report.step(&format!("{service} did not stop by itself and was killed"));
