@@ -345,7 +345,10 @@ impl System {
                 put("SIMULATOR_ADDR", provider_addr.to_string());
                 put("SIMULATOR_SECRET_KEY", provider_key.clone());
                 put("SIMULATOR_JOURNAL", home.provider_journal().display().to_string());
-                put("SIMULATOR_WEBHOOK_URL", format!("http://{http_addr}/v1/webhooks/toss"));
+                put(
+                    "SIMULATOR_WEBHOOK_URL",
+                    format!("http://{http_addr}/v1/webhooks/toss"),
+                );
                 health = (provider_addr, "/healthz");
             } else {
                 health.0 = local(home.port(&format!("{}-admin", service.name))?);
