@@ -209,6 +209,13 @@ fn queue_rows() -> Vec<Wrong> {
         // A token is a credential: without it the answer is UNAUTHENTICATED.
         wrong("GetToken", &queue::GetTokenRequest::default(), &[]),
         wrong("Leave", &queue::LeaveRequest::default(), &[]),
+        wrong("GetProof", &queue::GetProofRequest::default(), &[]),
+        wrong("ListLeaves", &queue::ListLeavesRequest::default(), &["concertId"]),
+        wrong(
+            "ListLeaves",
+            &queue::ListLeavesRequest { concert_id: no_id() },
+            &["concertId"],
+        ),
         wrong(
             "CheckVisit",
             &queue::CheckVisitRequest::default(),
@@ -535,6 +542,19 @@ fn booking_rows() -> Vec<Wrong> {
                 ..open.clone()
             },
             &["refundPolicy"],
+        ),
+        wrong(
+            "OpenSchedule",
+            &booking::OpenScheduleRequest {
+                refund_policy: Some(booking::RefundPolicy {
+                    tiers: vec![booking::RefundTier {
+                        hours_before_start: 24,
+                        percent: 101,
+                    }],
+                }),
+                ..open.clone()
+            },
+            &["refundPolicy.tiers[0].percent"],
         ),
         wrong(
             "OpenSchedule",
@@ -893,7 +913,7 @@ fn payment_rows() -> Vec<Wrong> {
         wrong(
             "NotifyProviderEvent",
             &payment::NotifyProviderEventRequest::default(),
-            &["eventType", "orderId"],
+            &["eventType", "data.orderId"],
         ),
         wrong(
             "NotifyProviderEvent",
@@ -901,7 +921,7 @@ fn payment_rows() -> Vec<Wrong> {
                 order_id: text(65),
                 ..event.clone()
             },
-            &["orderId"],
+            &["data.orderId"],
         ),
         wrong(
             "NotifyProviderEvent",
@@ -909,7 +929,7 @@ fn payment_rows() -> Vec<Wrong> {
                 status: text(65),
                 ..event
             },
-            &["status"],
+            &["data.status"],
         ),
         wrong(
             "Pay",

@@ -18,3 +18,4 @@ mod purchase;
 mod seats;
 mod telemetry;
 mod wallet;
+mod webhooks;
