@@ -22,6 +22,7 @@ mod reconciling;
 mod refund_interruptions;
 mod refunding;
 mod stopping;
+mod tampering;
 mod undoing;
 mod unknown;
 mod wallet;
