@@ -128,3 +128,23 @@ async fn an_access_token_that_is_missing_or_forged_is_refused() {
     let forged = world.get("/v1/wallet").bearer_auth(parts.join("."));
     Answer::to(forged).await.expect_problem(401, "unauthenticated");
 }
+
+#[tokio::test]
+async fn promise_9_a_sign_up_asked_for_again_with_its_key_answers_the_same() {
+    let world = World::shared().await;
+    let account =
+        |password: &str| json!({ "email": "once@example.test", "password": password, "name": "Kim" });
+    let sign_up = async |password: &str, key: &str| {
+        let request = world.post("/v1/auth/signup", &account(password));
+        Answer::to(request.header("Idempotency-Key", key)).await
+    };
+    let first = sign_up("correct horse battery", "sign-up-once").await.expect(201);
+    let again = sign_up("correct horse battery", "sign-up-once").await.expect(201);
+    assert_eq!(again, first);
+    sign_up("another horse battery", "sign-up-once")
+        .await
+        .expect_problem(422, "idempotency-key-reused");
+    sign_up("correct horse battery", "sign-up-twice")
+        .await
+        .expect_problem(409, "email-taken");
+}

@@ -84,7 +84,7 @@ async fn promises_5_and_8_booking_frozen_in_mid_payment_settles_once_it_is_thawe
 
 async fn holder<'a>(world: &'a World, sale: &Sale) -> (Buyer<'a>, Value) {
     let mut buyer = world.buyer().await;
-    let held = buyer.enter_and_hold(&sale, 1).await;
+    let held = buyer.enter_and_hold(sale, 1).await;
     (buyer, held)
 }
 

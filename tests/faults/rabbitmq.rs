@@ -17,7 +17,7 @@ async fn broker(world: &World) -> lapin::Result<Connection> {
 
 async fn hold_one<'a>(world: &'a World, sale: &Sale) -> (Buyer<'a>, Value) {
     let mut buyer = world.buyer().await;
-    let held = buyer.enter_and_hold(&sale, 1).await;
+    let held = buyer.enter_and_hold(sale, 1).await;
     (buyer, held)
 }
 
