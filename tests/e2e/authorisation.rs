@@ -108,6 +108,13 @@ fn table() -> Vec<Row> {
         row("GET /v1/concerts", all(OK)),
         row("GET /v1/concerts/{concertId}", all(OK)),
         row("GET /v1/concerts/{concertId}/queue", all(OK)),
+        // This room never had a lobby.
+        row("GET /v1/concerts/{concertId}/queue/leaves", all(NOT_FOUND)),
+        row(
+            "GET /v1/queue/proof",
+            [NO_PLACE, NOT_FOUND, NOT_FOUND, NOT_FOUND, NOT_FOUND],
+        )
+        .place(Place::Own),
         row("GET /v1/schedules/{scheduleId}/layout", all(OK)),
         row("POST /v1/concerts/{concertId}/queue-tokens", users(OK)),
         // The queue token is all it takes to ask for its own state, and to leave.

@@ -9,6 +9,7 @@ mod canceled_dates;
 mod cancellations;
 mod concerts;
 mod expiry;
+mod fair_opening;
 mod grpc_input;
 mod holds;
 mod line;

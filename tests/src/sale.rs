@@ -19,6 +19,8 @@ pub struct SaleOptions {
     pub seats: (u32, u32),
     /// Their prices in KRW.
     pub prices: (i64, i64),
+    /// In how many seconds the room opens; none = it is open.
+    pub opens_in_seconds: Option<i64>,
     /// Hours before the beginning and percent of each tier; `None` = the API's default.
     pub refund_policy: Option<&'static [(u32, u32)]>,
 }
@@ -30,6 +32,7 @@ impl Default for SaleOptions {
             capacity: 10,
             seats: (4, 8),
             prices: (150_000, 90_000),
+            opens_in_seconds: None,
             refund_policy: None,
         }
     }
@@ -69,6 +72,9 @@ impl Sale {
                 |(hours, percent): &(u32, u32)| json!({ "hoursBeforeStart": hours, "percent": percent });
             concert["refundPolicy"] = tiers.iter().map(tier).collect();
         }
+        if let Some(seconds) = options.opens_in_seconds {
+            concert["waitingRoom"]["opensAt"] = json!(from_now(Duration::seconds(seconds)));
+        }
         let concert_id = text(
             &organiser.post("/v1/admin/concerts", &concert).await.expect(201),
             "concertId",
@@ -105,7 +111,11 @@ impl Sale {
 
 /// A time as the API takes it.
 fn in_days_from_now(days: i64) -> String {
-    (OffsetDateTime::now_utc() + Duration::days(days))
+    from_now(Duration::days(days))
+}
+
+fn from_now(span: Duration) -> String {
+    (OffsetDateTime::now_utc() + span)
         .replace_nanosecond(0)
         .unwrap()
         .format(&Rfc3339)

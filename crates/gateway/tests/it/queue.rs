@@ -2,8 +2,9 @@
 
 use contracts::auth::{LogInRequest, LogInResponse, Tokens, User};
 use contracts::queue::{
-    GetRoomRequest, GetRoomResponse, GetTokenRequest, GetTokenResponse, JoinRequest, JoinResponse,
-    LeaveRequest, LeaveResponse, Phase, Room, RoomSettings, RoomState, Ticket, TokenState, TokenStatus,
+    DrawState, Fairness, GetRoomRequest, GetRoomResponse, GetTokenRequest, GetTokenResponse, JoinRequest,
+    JoinResponse, LeaveRequest, LeaveResponse, OperatorTrusted, Phase, Room, RoomSettings, RoomState, Ticket,
+    TokenState, TokenStatus,
 };
 use reqwest::Method;
 use serde_json::json;
@@ -96,6 +97,68 @@ async fn a_poll_before_the_turn_is_answered_from_memory() {
         assert_eq!(poll(&gateway, &waiting).await["status"], "WAITING");
     }
     assert_eq!(gateway.upstreams.calls(GET_TOKEN), before);
+}
+
+fn fairness(state: DrawState, count: u64) -> Fairness {
+    let drawn = if state >= DrawState::Drawn {
+        vec![7; 32]
+    } else {
+        Vec::new()
+    };
+    Fairness {
+        version: 1,
+        state: state as i32,
+        receipt_key: vec![1; 32],
+        commitment: vec![2; 32],
+        beacon: None,
+        operator_trusted: OperatorTrusted::NoBeacon as i32,
+        count,
+        root: if state >= DrawState::Sealed {
+            vec![3; 32]
+        } else {
+            Vec::new()
+        },
+        secret: drawn.clone(),
+        seed: drawn,
+    }
+}
+
+#[tokio::test]
+async fn polls_of_a_lobby_and_after_its_draw_are_answered_from_memory() {
+    let gateway = gateway().await;
+    // The token's number is 42.
+    let person = gateway.visitor();
+    let with = |state, count| Room {
+        state: RoomState::Scheduled as i32,
+        fairness: Some(fairness(state, count)),
+        ..room(person.concert_id, 0)
+    };
+    gateway.upstreams.set_rooms(vec![with(DrawState::Gathering, 50)]);
+    poll_until(&gateway, &person, "WAITING").await;
+    let asked = gateway.upstreams.calls(GET_TOKEN);
+    for state in [DrawState::Gathering, DrawState::Closed, DrawState::Sealed] {
+        gateway.upstreams.set_rooms(vec![with(state, 50)]);
+        let standing = poll(&gateway, &person).await;
+        let poll_after_ms = standing["pollAfterMs"].as_u64().unwrap();
+        assert_eq!(
+            standing,
+            json!({ "status": "WAITING", "phase": "LOBBY", "pollAfterMs": poll_after_ms })
+        );
+    }
+    let order = fair_draw::Permutation::new(&fair_draw::Bytes([7; 32]), 50).unwrap();
+    gateway.upstreams.set_rooms(vec![with(DrawState::Drawn, 50)]);
+    let drawn = eventually("the number", async || {
+        Some(poll(&gateway, &person).await).filter(|standing| standing["phase"].is_null())
+    })
+    .await;
+    assert_eq!(drawn["number"].as_u64(), order.number_of(41));
+    // One who came after the opening has the number that was given.
+    gateway.upstreams.set_rooms(vec![with(DrawState::Open, 41)]);
+    eventually("the number of a late comer", async || {
+        (poll(&gateway, &person).await["number"] == 42).then_some(())
+    })
+    .await;
+    assert_eq!(gateway.upstreams.calls(GET_TOKEN), asked);
 }
 
 #[tokio::test]

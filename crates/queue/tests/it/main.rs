@@ -6,10 +6,13 @@
     reason = "a test says what it expects by unwrapping"
 )]
 
+mod beacons;
 mod capacity;
 mod checking;
 mod crashes;
+mod draws;
 mod leaving;
+mod lobby;
 mod numbers;
 mod redis_loss;
 mod rows;

@@ -24,10 +24,50 @@ const LATER: &str = "frontrow_now() + interval '1 minute'";
     "doubtful_numbers_are_not_empty",
     "INSERT INTO doubtful_numbers SELECT concert_id, 5, 4 FROM rooms"
 )]
+#[case::stage("rooms_stage_is_known", "UPDATE rooms SET stage = 'OPEN'")]
+#[case::numbers_in_a_lobby(
+    "rooms_lobby_gives_no_numbers",
+    "UPDATE rooms SET stage = 'LOBBY', reserved_to = 1"
+)]
+#[case::called_in_a_draw(
+    "rooms_draw_before_they_call",
+    "UPDATE rooms SET stage = 'DRAWING', serving = 1, issued_to = 1, reserved_to = 1"
+)]
+#[case::drawn("rooms_drawn_numbers_are_given", "UPDATE rooms SET drawn_to = issued_to + 1")]
 #[tokio::test]
 async fn impossible_rooms_are_refused_by_name(#[case] constraint: &str, #[case] statement: &'static str) {
     let world = World::start().await;
     world.room(1).await;
+    let refused = sqlx::query(statement)
+        .execute(world.database.pool())
+        .await
+        .unwrap_err();
+    assert_eq!(
+        refused.as_database_error().unwrap().constraint(),
+        Some(constraint)
+    );
+}
+
+#[rstest]
+#[case::state("draws_state_is_known", "UPDATE draws SET state = 'READY'")]
+#[case::secret("draws_commit_to_their_secret", "UPDATE draws SET secret = sha256(secret)")]
+#[case::key("draws_receipt_keys_are_whole", "UPDATE draws SET receipt_key = ''")]
+#[case::beacon("draws_beacon_is_whole", "UPDATE draws SET beacon_round = 1")]
+#[case::count("draws_count_is_bounded", "UPDATE draws SET count = -1")]
+#[case::no_root("draws_are_sealed_with_a_root", "UPDATE draws SET state = 'SEALED'")]
+#[case::early_seed("draws_are_drawn_with_a_seed", "UPDATE draws SET seed = secret")]
+#[case::gap("lobby_index_is_positive", "UPDATE lobby SET index = -1")]
+#[case::commitment("lobby_commitment_is_whole", "UPDATE lobby SET commitment = ''")]
+#[case::passed_over("lobby_passes_over_who_left", "UPDATE lobby SET passed_over = true")]
+#[case::twice(
+    "lobby_user_gathers_once",
+    "INSERT INTO lobby (concert_id, index, user_id, commitment) SELECT concert_id, 7, user_id, commitment FROM lobby"
+)]
+#[tokio::test]
+async fn impossible_draws_are_refused_by_name(#[case] constraint: &str, #[case] statement: &'static str) {
+    let world = World::start().await;
+    let concert = world.lobby(1).await;
+    world.gather(concert).await;
     let refused = sqlx::query(statement)
         .execute(world.database.pool())
         .await

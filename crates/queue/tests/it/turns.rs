@@ -221,13 +221,14 @@ async fn a_missed_turn_missed_again_gives_no_second_window() {
 }
 
 #[tokio::test]
-async fn nobody_is_called_before_the_room_opens() {
+async fn nobody_is_called_while_a_room_that_was_open_is_to_open_later() {
     let world = World::start().await;
-    let concert = ConcertId::new();
+    let concert = world.room(5).await;
+    let person = world.join(concert).await;
+    // Somebody has a number: it stays a line.
     let opens_at = world.now().await + Duration::from_secs(60);
     let room = world.put_room(concert, 5, AT_ONCE, Some(opens_at)).await;
-    assert_eq!(room.state, RoomState::Scheduled);
-    let person = world.join(concert).await;
+    assert_eq!((room.state, room.draw), (RoomState::Scheduled, None));
     world.tick().await;
     assert_eq!(world.look(&person).await.position, 1);
     world.step(Duration::from_secs(61)).await;

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use fair_draw::Receipt;
 use queue::app::{AppError, Queue, QueueOptions, RoomView, Ticket, TokenView};
 use queue::beacon::Beacon;
 use queue::config::Config;
-use queue::domain::{RoomSettings, TokenState};
+use queue::domain::{Draw, DrawState, RoomSettings, SHOWN_FOR, TokenState};
 use queue::store::{DrawStore, Line, MIGRATOR, VisitStore};
 use queue_token::{Claims, Keyring, QueueTokens};
 use service_kit::config::load_from;
@@ -35,6 +36,13 @@ pub(crate) struct Person {
     pub user: UserId,
     pub token: String,
     pub number: u64,
+}
+
+/// One who came before the opening.
+#[derive(Debug, Clone)]
+pub(crate) struct Member {
+    pub person: Person,
+    pub receipt: Receipt,
 }
 
 impl World {
@@ -75,6 +83,10 @@ impl World {
     /// Another process on the same stores.
     pub(crate) fn replica(&self) -> Arc<Queue> {
         Arc::new(queue_of(&self.config))
+    }
+
+    pub(crate) fn draws(&self) -> DrawStore {
+        DrawStore::new(self.config.database.pool().unwrap())
     }
 
     /// The stores themselves, for what only a crash leaves behind.
@@ -169,6 +181,52 @@ impl World {
 
     pub(crate) async fn called(&self, concert: ConcertId) -> u32 {
         self.queue.get_room(concert).await.unwrap().called
+    }
+
+    /// A new room that opens in a minute.
+    pub(crate) async fn lobby(&self, capacity: u32) -> ConcertId {
+        let concert = ConcertId::new();
+        let opens_at = self.now().await + SECOND * 60;
+        let room = self.put_room(concert, capacity, AT_ONCE, Some(opens_at)).await;
+        assert_eq!(room.draw.unwrap().state, DrawState::Gathering);
+        concert
+    }
+
+    /// Somebody who gathers.
+    pub(crate) async fn gather(&self, concert: ConcertId) -> Member {
+        self.gather_as(concert, UserId::new()).await
+    }
+
+    pub(crate) async fn gather_as(&self, concert: ConcertId, user: UserId) -> Member {
+        let ticket = self.queue.join(concert, user).await.unwrap();
+        assert_eq!(ticket.view.state, TokenState::Gathering);
+        let receipt = ticket.receipt.clone().unwrap();
+        Member {
+            person: person(user, ticket),
+            receipt,
+        }
+    }
+
+    pub(crate) async fn gather_many(&self, concert: ConcertId, count: usize) -> Vec<Member> {
+        let mut members = Vec::new();
+        for _ in 0..count {
+            members.push(self.gather(concert).await);
+        }
+        members
+    }
+
+    /// Lets the opening come and the draw be made.
+    pub(crate) async fn draw(&self, concert: ConcertId) -> Draw {
+        self.step(SECOND * 60).await;
+        self.queue.advance_draws().await.unwrap();
+        self.step(SHOWN_FOR).await;
+        self.queue.advance_draws().await.unwrap();
+        self.record(concert).await
+    }
+
+    pub(crate) async fn record(&self, concert: ConcertId) -> Draw {
+        let room = self.queue.get_room(concert).await.unwrap();
+        Draw::clone(&room.draw.unwrap())
     }
 
     /// A token as the service would sign it.
