@@ -46,7 +46,7 @@ impl Ports {
     pub(crate) fn choose(&self, purpose: &str) -> Result<u16> {
         let mut ports = self.by_purpose.lock().unwrap_or_else(PoisonError::into_inner);
         let port = match ports.get(purpose) {
-            Some(port) if is_free(*port) && reserve(*port) => return Ok(*port),
+            Some(port) if reserve(*port) && is_free(*port) => return Ok(*port),
             _ => new_port()?,
         };
         ports.insert(purpose.to_owned(), port);
@@ -78,8 +78,9 @@ fn new_port() -> Result<u16> {
         .find(|port| {
             !STANDARD.contains(port)
                 && !outgoing.is_some_and(|(from, to)| (from..=to).contains(port))
-                && is_free(*port)
+                // In this order: whether a port is free is asked by binding it, and that must not meet its owner.
                 && reserve(*port)
+                && is_free(*port)
         })
         .ok_or(Error::NoFreePort { range: RANGE })
 }
