@@ -17,6 +17,8 @@ use crate::domain::{Draw, DrawEvent, Next, OperatorTrusted};
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// Draws that go on together.
 const DRAWS_AT_ONCE: usize = 4;
+/// How long a replica that knows no beacon leaves an announced round to those that do.
+const OTHERS_PATIENCE: Duration = Duration::from_secs(60);
 /// Leaves read at a time: whole chunks.
 const READ: u64 = 32 * CHUNK as u64;
 
@@ -78,7 +80,7 @@ impl Queue {
         let patience = self
             .beacon
             .as_ref()
-            .map_or(Duration::ZERO, |beacon| beacon.chain().patience);
+            .map_or(OTHERS_PATIENCE, |beacon| beacon.chain().patience);
         let (event, taken) = match draw.next(room.is_due(), room.now, patience) {
             Next::Wait => return Ok(false),
             Next::Close => (DrawEvent::Close, self.draws.close(concert).await?),

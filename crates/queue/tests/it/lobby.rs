@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use queue::app::{AppError, VisitPurpose};
-use queue::domain::{DrawState, RoomState, Stage, TokenState};
+use queue::domain::{DrawState, RoomSettings, RoomState, Stage, TokenState};
 use vocabulary::UserId;
 
 use crate::world::{AT_ONCE, SECOND, World};
@@ -169,6 +169,21 @@ async fn a_lobby_whose_opening_is_moved_goes_on_gathering() {
     world.step(SECOND * 60).await;
     world.queue.advance_draws().await.unwrap();
     assert_eq!(world.gather(concert).await.receipt.index, 1);
+}
+
+#[tokio::test]
+async fn a_room_that_nobody_has_joined_gets_a_lobby_also_where_a_replica_has_not_heard_of_it() {
+    let world = World::start().await;
+    let concert = world.room(10).await;
+    world.tick().await;
+    let later = world.now().await + SECOND * 60;
+    let settings = RoomSettings::new(10, AT_ONCE, Some(later));
+    world.replica().put_room(concert, settings).await.unwrap();
+    // This replica saw an open line a moment ago; the database gives it no number.
+    let member = world.gather(concert).await;
+    assert_eq!(member.receipt.index, 0);
+    assert_eq!(world.queue.get_room(concert).await.unwrap().room.reserved_to.0, 0);
+    world.expect(&member.person, TokenState::Gathering).await;
 }
 
 #[tokio::test]
