@@ -5,7 +5,7 @@
 mod paid;
 
 use contracts::booking as proto;
-use contracts::{BookingClient, amount, parse_id, word_of_reservation_status};
+use contracts::{BookingClient, amount, parse_id, timestamp, word_of_reservation_status};
 use service_kit::grpc::client::Channel;
 use service_kit::problem::Problem;
 use vocabulary::{Amount, ConcertId, Currency, PaymentId, ProblemCode, QueueNumber};
@@ -252,7 +252,8 @@ impl Booking {
         )
     }
 
-    /// CONFIRMED -> CANCELED for this refund. Again for the same refund: the same.
+    /// CONFIRMED -> CANCELED for this refund, whose share is that of the moment when it was asked for. Again for the same
+    /// refund: the same.
     ///
     /// # Errors
     /// The reservation cannot be canceled (any more).
@@ -261,6 +262,7 @@ impl Booking {
             reservation_id: refund.reservation_id.to_string(),
             user_id: refund.user_id.to_string(),
             refund_id: refund.refund_id.to_string(),
+            asked_at: Some(timestamp(refund.created_at)),
         };
         let answer = self.client.clone().cancel_reservation(request).await;
         let answer = answer.map_err(|status| BookingError::of(&status))?.into_inner();

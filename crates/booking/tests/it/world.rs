@@ -318,6 +318,7 @@ impl World {
             reservation_id: id.to_string(),
             user_id: user_id.to_string(),
             refund_id: refund_id.to_string(),
+            asked_at: None,
         };
         Ok(self
             .client
