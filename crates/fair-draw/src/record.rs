@@ -58,15 +58,21 @@ pub enum OperatorTrusted {
     NoBeacon,
     /// The announced round could not be had in time.
     BeaconUnavailable,
+    /// The root was published only after the round: whoever made it could have known the value.
+    RootTooLate,
 }
 
 impl OperatorTrusted {
+    /// Every reason.
+    pub const ALL: [Self; 3] = [Self::NoBeacon, Self::BeaconUnavailable, Self::RootTooLate];
+
     /// The word.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::NoBeacon => "NO_BEACON",
             Self::BeaconUnavailable => "BEACON_UNAVAILABLE",
+            Self::RootTooLate => "ROOT_TOO_LATE",
         }
     }
 }

@@ -77,6 +77,7 @@ fn record(fairness: &queue::Fairness) -> Result<Record, BrokenContract> {
         T::Unspecified => None,
         T::NoBeacon => Some(OperatorTrusted::NoBeacon),
         T::BeaconUnavailable => Some(OperatorTrusted::BeaconUnavailable),
+        T::RootTooLate => Some(OperatorTrusted::RootTooLate),
     };
     let beacon = fairness.beacon.as_ref().map(|beacon| {
         Ok(Beacon {

@@ -69,6 +69,10 @@ CREATE TABLE draws (
     CONSTRAINT draws_commit_to_their_secret CHECK (length(secret) = 32 AND commitment = sha256(secret)),
     -- 32 bytes sign, 32 salt.
     CONSTRAINT draws_receipt_keys_are_whole CHECK (length(receipt_secret) = 64 AND length(receipt_key) = 32),
+    -- Only the reasons there are.
+    CONSTRAINT draws_trust_has_a_reason CHECK (
+        operator_trusted IN ('NO_BEACON', 'BEACON_UNAVAILABLE', 'ROOT_TOO_LATE')
+    ),
     -- A round is announced whole or not at all.
     CONSTRAINT draws_beacon_is_whole CHECK (
         (beacon_round IS NULL) = (beacon_chain IS NULL) AND (beacon_round IS NULL) = (beacon_at IS NULL)

@@ -51,6 +51,8 @@ enum OperatorTrusted {
     NoBeacon,
     /// The announced round could not be had in time.
     BeaconUnavailable,
+    /// The root was published only after the round.
+    RootTooLate,
 }
 
 /// The round of a public randomness beacon that a draw waits for.
@@ -126,6 +128,7 @@ impl From<&Record> for Fairness {
             operator_trusted_because: record.operator_trusted_because.map(|because| match because {
                 fair_draw::OperatorTrusted::NoBeacon => OperatorTrusted::NoBeacon,
                 fair_draw::OperatorTrusted::BeaconUnavailable => OperatorTrusted::BeaconUnavailable,
+                fair_draw::OperatorTrusted::RootTooLate => OperatorTrusted::RootTooLate,
             }),
             count: record.count,
             root: text(record.root),

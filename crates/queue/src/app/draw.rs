@@ -96,10 +96,7 @@ impl Queue {
                 }
                 None => return Ok(false),
             },
-            Next::DrawAlone => {
-                let without = Err(OperatorTrusted::NoBeacon);
-                (DrawEvent::Reveal, self.reveal(&draw, without).await?)
-            }
+            Next::DrawAlone(because) => (DrawEvent::Reveal, self.reveal(&draw, Err(because)).await?),
             Next::Open => (DrawEvent::Open, self.open(&draw).await?),
         };
         if taken {

@@ -155,8 +155,8 @@ pub enum Next {
         /// Whether it was waited for long enough.
         give_up: bool,
     },
-    /// Draw without a beacon: none was announced.
-    DrawAlone,
+    /// Draw without a beacon, and say why.
+    DrawAlone(OperatorTrusted),
     /// Pass over who left, and let people be called.
     Open,
 }
@@ -170,7 +170,9 @@ impl Draw {
             (DrawState::Closed, ..) => Next::Seal,
             (DrawState::Sealed, Some((_, sealed_at)), beacon) if now >= *sealed_at + SHOWN_FOR => {
                 match beacon {
-                    None => Next::DrawAlone,
+                    None => Next::DrawAlone(OperatorTrusted::NoBeacon),
+                    // A value that was known before the root proves nothing: the record must not pretend that it does.
+                    Some(beacon) if *sealed_at >= beacon.at => Next::DrawAlone(OperatorTrusted::RootTooLate),
                     Some(beacon) if now < beacon.at => Next::Wait,
                     Some(beacon) => Next::Ask {
                         round: beacon.round,
@@ -285,14 +287,23 @@ mod tests {
         use DrawState as S;
         let patience = Duration::from_secs(30);
         let ask = |give_up| Next::Ask { round: 9, give_up };
+        let alone = Next::DrawAlone;
         let cases = [
             (S::Gathering, false, 0, None, Next::Wait),
             (S::Gathering, true, 0, None, Next::Close),
             (S::Closed, true, 0, None, Next::Seal),
             // The root is shown for a while before anything follows from it.
             (S::Sealed, true, 101, None, Next::Wait),
-            (S::Sealed, true, 102, None, Next::DrawAlone),
-            (S::Sealed, true, 101, Some(50), Next::Wait),
+            (S::Sealed, true, 102, None, alone(OperatorTrusted::NoBeacon)),
+            (S::Sealed, true, 101, Some(100), Next::Wait),
+            (
+                S::Sealed,
+                true,
+                102,
+                Some(100),
+                alone(OperatorTrusted::RootTooLate),
+            ),
+            (S::Sealed, true, 102, Some(101), ask(false)),
             (S::Sealed, true, 102, Some(110), Next::Wait),
             (S::Sealed, true, 110, Some(110), ask(false)),
             (S::Sealed, true, 139, Some(110), ask(false)),

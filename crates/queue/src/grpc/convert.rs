@@ -67,6 +67,7 @@ fn fairness(draw: &Draw) -> queue::Fairness {
         None if draw.beacon.is_some() => queue::OperatorTrusted::Unspecified,
         Some(Ok(_)) => queue::OperatorTrusted::Unspecified,
         Some(Err(OperatorTrusted::BeaconUnavailable)) => queue::OperatorTrusted::BeaconUnavailable,
+        Some(Err(OperatorTrusted::RootTooLate)) => queue::OperatorTrusted::RootTooLate,
         None | Some(Err(OperatorTrusted::NoBeacon)) => queue::OperatorTrusted::NoBeacon,
     };
     queue::Fairness {

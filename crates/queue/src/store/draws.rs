@@ -64,8 +64,10 @@ impl TryFrom<DrawRow> for Draw {
                 seed: hash(seed)?,
                 beacon: match (value, row.operator_trusted.as_deref()) {
                     (Some(value), _) => Ok(value),
-                    (None, Some("BEACON_UNAVAILABLE")) => Err(OperatorTrusted::BeaconUnavailable),
-                    (None, _) => Err(OperatorTrusted::NoBeacon),
+                    (None, word) => Err(OperatorTrusted::ALL
+                        .into_iter()
+                        .find(|reason| Some(reason.as_str()) == word)
+                        .ok_or_else(|| unreadable("a reason to trust"))?),
                 },
             }),
             _ => None,

@@ -96,6 +96,27 @@ async fn a_beacon_that_gives_nothing_or_nonsense_is_waited_for_and_then_done_wit
 }
 
 #[tokio::test]
+async fn a_round_that_came_before_the_root_has_no_say_and_the_record_says_so() {
+    let beacon = MockServer::start().await;
+    let world = world(&beacon).await;
+    let concert = world.lobby(50).await;
+    let members = world.gather_many(concert, 5).await;
+    let before = world.record(concert).await;
+    let announced = before.beacon.clone().unwrap();
+    let value = randomness_of(SIGNATURE).unwrap();
+    let round = json!({ "round": announced.round, "randomness": value, "signature": SIGNATURE });
+    answers(&beacon, announced.round, round).await;
+    // Nobody was there at the opening.
+    world.step(SECOND * 100).await;
+    world.queue.advance_draws().await.unwrap();
+    world.step(SECOND * 2).await;
+    world.queue.advance_draws().await.unwrap();
+    let drawn = world.record(concert).await;
+    assert_eq!(drawn.revealed.unwrap().beacon, Err(OperatorTrusted::RootTooLate));
+    check(&world, concert, &published(&before), &members).await;
+}
+
+#[tokio::test]
 async fn an_opening_that_is_moved_announces_a_round_after_it() {
     let beacon = MockServer::start().await;
     let world = world(&beacon).await;

@@ -53,6 +53,11 @@ async fn impossible_rooms_are_refused_by_name(#[case] constraint: &str, #[case] 
 #[case::secret("draws_commit_to_their_secret", "UPDATE draws SET secret = sha256(secret)")]
 #[case::key("draws_receipt_keys_are_whole", "UPDATE draws SET receipt_key = ''")]
 #[case::beacon("draws_beacon_is_whole", "UPDATE draws SET beacon_round = 1")]
+#[case::reason(
+    "draws_trust_has_a_reason",
+    "UPDATE draws SET state = 'OPEN', root = secret, chunk_roots = secret, sealed_at = frontrow_now(), seed = secret,
+    operator_trusted = 'WHY NOT'"
+)]
 #[case::count("draws_count_is_bounded", "UPDATE draws SET count = -1")]
 #[case::no_root("draws_are_sealed_with_a_root", "UPDATE draws SET state = 'SEALED'")]
 #[case::early_seed("draws_are_drawn_with_a_seed", "UPDATE draws SET seed = secret")]
