@@ -47,6 +47,8 @@ pub enum Confirmation {
     NotSent,
     /// The key was used before, for this order or for another.
     AlreadyProcessed,
+    /// The order was captured before, by this key or by another.
+    OrderUsed,
     /// Not known.
     Unknown {
         /// There was an answer, and it would be repeated: the next try needs its own key.
@@ -68,12 +70,14 @@ pub enum Lookup<'a> {
 pub enum Found {
     /// This order was captured, with this key and amount.
     Captured,
-    /// This order was captured otherwise: another key or amount. That is for people.
+    /// This order and key were captured otherwise: another amount. That is for people.
     Mismatch,
     /// Declined, expired or given back: no money of the buyer's is there.
     NotCaptured,
     /// The key belongs to another order, so it cannot pay this one.
     AnotherOrder,
+    /// The order is shown with another key: a buyer may authenticate it twice. It says nothing about this one.
+    AnotherKey,
     /// Nothing captured so far. A request that is still under way may change that.
     Open,
     /// No usable answer.

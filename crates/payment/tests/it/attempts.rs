@@ -48,6 +48,14 @@ async fn told_when_asked(server: &MockServer, answer: ResponseTemplate) {
         .await;
 }
 
+/// Books that tell of the order otherwise than of the key.
+async fn told_of_order_and_key(server: &MockServer, order: ResponseTemplate, key: ResponseTemplate) {
+    for (call, answer) in [("/orders/", order), ("/test_ok_1$", key)] {
+        let asked = Mock::given(method("GET")).and(path_regex(call));
+        asked.respond_with(answer).mount(server).await;
+    }
+}
+
 fn refusal(code: &str) -> ResponseTemplate {
     ResponseTemplate::new(400).set_body_json(json!({"code": code, "message": "..."}))
 }
@@ -57,8 +65,12 @@ fn lost() -> ResponseTemplate {
 }
 
 fn payment(world: &World, hold: &Hold, status: &str, amount: i64) -> ResponseTemplate {
+    payment_of(KEY, world, hold, status, amount)
+}
+
+fn payment_of(key: &str, world: &World, hold: &Hold, status: &str, amount: i64) -> ResponseTemplate {
     ResponseTemplate::new(200).set_body_json(json!({
-        "paymentKey": KEY,
+        "paymentKey": key,
         "orderId": world.booking.order_id(hold),
         "status": status,
         "totalAmount": amount,
@@ -102,6 +114,53 @@ async fn a_repeat_keeps_the_key_of_an_unanswered_attempt_and_not_that_of_an_answ
 }
 
 #[tokio::test]
+async fn what_the_order_says_of_another_key_is_not_taken_for_ours() {
+    let (world, server) = world().await;
+    let hold = world.hold().await;
+    told(&server, CONFIRM, vec![lost()]).await;
+    // The buyer had a second window open, and left it.
+    let left = payment_of("test_ok_2", &world, &hold, "EXPIRED", 6_000);
+    told_of_order_and_key(&server, left, payment(&world, &hold, "DONE", 6_000)).await;
+
+    let paid = world.pay(&hold, 4_000, Some(KEY)).await.unwrap();
+    assert_eq!(status(&paid.payment.unwrap()), PaymentStatus::Succeeded);
+    assert_eq!(attempts(&server, CONFIRM).await, ["1"]);
+}
+
+#[tokio::test]
+async fn a_repeat_that_meets_its_own_capture_is_no_failure() {
+    let (world, server) = world().await;
+    let hold = world.hold().await;
+    told(&server, CONFIRM, vec![lost(), refusal("DUPLICATED_ORDER_ID")]).await;
+    let done = payment(&world, &hold, "DONE", 6_000);
+    told_of_order_and_key(&server, refusal("NOT_FOUND_PAYMENT"), done).await;
+
+    let paid = world.pay(&hold, 4_000, Some(KEY)).await.unwrap();
+    assert_eq!(status(&paid.payment.unwrap()), PaymentStatus::Succeeded);
+}
+
+#[tokio::test]
+async fn an_order_that_another_key_was_captured_for_fails_when_the_session_is_over() {
+    let (world, server) = world().await;
+    let hold = world.hold().await;
+    told(&server, CONFIRM, vec![lost(), refusal("DUPLICATED_ORDER_ID")]).await;
+    let other = payment_of("test_ok_2", &world, &hold, "DONE", 6_000);
+    told_of_order_and_key(&server, other, refusal("NOT_FOUND_PAYMENT")).await;
+    let app = world.replica();
+    let payment = recorded(&world, &hold, 4_000, KEY).await;
+    app.drive(payment.clone(), Duration::ZERO).await.unwrap();
+    resume(&world, &app).await;
+    assert_eq!(state(&world, payment.payment_id).await, State::Unknown);
+    world
+        .database
+        .step_clock(world.config.settings.provider_session)
+        .await;
+    resume(&world, &app).await;
+    assert_eq!(state(&world, payment.payment_id).await, State::Failed);
+    assert_eq!(world.wallet(&hold).await, (10_000, 0));
+}
+
+#[tokio::test]
 async fn a_refund_is_repeated_until_the_provider_gives_the_money_back() {
     let (world, server) = world().await;
     let hold = world.hold().await;
@@ -139,6 +198,28 @@ async fn books_that_do_not_match_are_left_to_people() {
     // Nothing was guessed: one capture was asked for, and the points are where they were.
     assert_eq!(attempts(&server, CONFIRM).await.len(), 1);
     assert_eq!(world.wallet(&hold).await, (6_000, 4_000));
+}
+
+#[tokio::test]
+async fn a_request_that_never_arrived_is_not_repeated_for_a_canceled_date() {
+    let world = World::start().await;
+    let hold = world.hold().await;
+    let app = losing_requests(&world);
+    world.booking.fault(Call::MarkUnknown, Fault::DateCanceledBefore);
+    let payment = recorded(&world, &hold, 4_000, &card("ok")).await;
+    app.drive(payment.clone(), Duration::ZERO).await.unwrap();
+    world
+        .database
+        .step_clock(world.config.settings.provider_session)
+        .await;
+    resume(&world, &app).await;
+    let failed = world.store().payment(payment.payment_id).await.unwrap().unwrap();
+    assert_eq!(
+        (failed.state, failed.failure),
+        (State::Failed, Some(ProblemCode::ScheduleCanceled))
+    );
+    assert_eq!(world.provider_totals().await, (0, 0));
+    assert_balanced(&world).await;
 }
 
 #[tokio::test]

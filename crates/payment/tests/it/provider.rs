@@ -41,6 +41,11 @@ pub(crate) fn charge() -> Charge {
     }
 }
 
+/// Of the same order, which the buyer authenticated twice.
+fn of_another_key(status: &str) -> Value {
+    json!({"paymentKey": "test_ok_2", "orderId": "order-1", "status": status, "totalAmount": 6_000})
+}
+
 fn payment(status: &str, order_id: &str, amount: i64) -> Value {
     json!({"paymentKey": KEY, "orderId": order_id, "status": status, "totalAmount": amount, "mId": "frontrow"})
 }
@@ -115,6 +120,7 @@ async fn an_answer_is_taken_for_a_capture_only_if_it_says_so_of_this_charge() {
             refusal(400, "ALREADY_PROCESSED_PAYMENT"),
             Confirmation::AlreadyProcessed,
         ),
+        (refusal(400, "DUPLICATED_ORDER_ID"), Confirmation::OrderUsed),
         (
             refusal(400, "INVALID_STOPPED_CARD"),
             declined("INVALID_STOPPED_CARD"),
@@ -168,6 +174,10 @@ async fn the_books_are_read_for_this_charge() {
             Found::NotCaptured,
         ),
         (ok(payment("IN_PROGRESS", "order-1", 6_000)), order(), Found::Open),
+        (ok(of_another_key("ABORTED")), order(), Found::AnotherKey),
+        (ok(of_another_key("EXPIRED")), order(), Found::AnotherKey),
+        (ok(of_another_key("DONE")), order(), Found::AnotherKey),
+        (ok(of_another_key("DONE")), key(), Found::Unknown),
         (refusal(404, "NOT_FOUND_PAYMENT"), order(), Found::Open),
         (refusal(401, "UNAUTHORIZED_KEY"), order(), Found::Unknown),
         (ResponseTemplate::new(503), order(), Found::Unknown),

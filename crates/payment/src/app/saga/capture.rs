@@ -67,7 +67,11 @@ impl App {
                 tracing::info!(saga = S::KIND, saga_id = %id, provider_code = code, "the payment provider declined");
                 Outcome::NotCaptured
             }
-            // Nothing was asked before this, so nothing can have been captured.
+            // Nothing was asked before this, so nothing of ours can have been captured.
+            Confirmation::OrderUsed => {
+                tracing::info!(saga = S::KIND, saga_id = %id, "the order was captured before, by another payment key");
+                Outcome::NotCaptured
+            }
             Confirmation::Rejected { code } => {
                 tracing::error!(saga = S::KIND, saga_id = %id, provider_code = code, "the payment provider turned our request away");
                 Outcome::NotCaptured
@@ -92,27 +96,39 @@ impl App {
         wanted: Wanted,
     ) -> Result<Outcome, SagaError> {
         let charge = saga.capture()?;
-        Ok(
-            match self.provider.find(&charge, Lookup::Order(&charge.order_id)).await {
-                Found::Captured => Outcome::Captured,
-                Found::NotCaptured => Outcome::NotCaptured,
-                Found::Mismatch => mismatch(saga),
-                Found::AnotherOrder | Found::Unknown => Outcome::OPEN,
-                // A request under way gets a moment to arrive.
-                Found::Open if saga.position().tries == 0 => Outcome::OPEN,
-                Found::Open => {
-                    let kept = self.keep(saga).await?;
-                    match wanted {
-                        Wanted::Yes => self.capture_again(saga, &charge).await?,
-                        Wanted::No if kept.session_over => Outcome::NotCaptured,
-                        Wanted::No | Wanted::NotKnown => Outcome::OPEN,
-                    }
+        let mut found = self.provider.find(&charge, Lookup::Order(&charge.order_id)).await;
+        if found == Found::AnotherKey {
+            self.keep(saga).await?;
+            found = self
+                .provider
+                .find(&charge, Lookup::Key(&charge.payment_key))
+                .await;
+        }
+        Ok(match found {
+            Found::Captured => Outcome::Captured,
+            Found::NotCaptured => Outcome::NotCaptured,
+            Found::Mismatch => mismatch(saga),
+            Found::AnotherOrder => another_order(saga),
+            Found::AnotherKey | Found::Unknown => Outcome::OPEN,
+            // A request under way gets a moment to arrive.
+            Found::Open if saga.position().tries == 0 => Outcome::OPEN,
+            Found::Open => {
+                let kept = self.keep(saga).await?;
+                match wanted {
+                    Wanted::Yes => self.capture_again(saga, &charge, kept).await?,
+                    Wanted::No if kept.session_over => Outcome::NotCaptured,
+                    Wanted::No | Wanted::NotKnown => Outcome::OPEN,
                 }
-            },
-        )
+            }
+        })
     }
 
-    async fn capture_again<S: Capturing>(&self, saga: &S, charge: &Charge) -> Result<Outcome, SagaError> {
+    async fn capture_again<S: Capturing>(
+        &self,
+        saga: &S,
+        charge: &Charge,
+        kept: Kept,
+    ) -> Result<Outcome, SagaError> {
         let id = saga.position().id;
         let outcome = match self.provider.confirm(charge).await {
             Confirmation::Captured => Outcome::Captured,
@@ -120,7 +136,19 @@ impl App {
                 tracing::info!(saga = S::KIND, saga_id = %id, provider_code = code, "the payment provider declined");
                 Outcome::NotCaptured
             }
-            Confirmation::AlreadyProcessed => return self.look_up_by_key(saga, charge).await,
+            Confirmation::AlreadyProcessed => {
+                let lagging = Outcome::Unknown { answered: true };
+                return self.look_up_by_key(saga, charge, lagging).await;
+            }
+            // By the request before, or by another key; then ours captures nothing once its session is over.
+            Confirmation::OrderUsed => {
+                let open = if kept.session_over {
+                    Outcome::NotCaptured
+                } else {
+                    Outcome::Unknown { answered: true }
+                };
+                return self.look_up_by_key(saga, charge, open).await;
+            }
             Confirmation::Rejected { code } => {
                 // It says nothing about the request before.
                 tracing::error!(saga = S::KIND, saga_id = %id, provider_code = code, "the payment provider turned our request away");
@@ -132,20 +160,23 @@ impl App {
         Ok(outcome)
     }
 
-    /// The key was used, but our order does not say for what: for another order it was, or the books lag.
-    async fn look_up_by_key<S: Capturing>(&self, saga: &S, charge: &Charge) -> Result<Outcome, SagaError> {
+    /// The key or the order was used, but our order does not say for what: the key says so, or the books lag. `open` is what
+    /// a key is taken for that captured nothing yet.
+    async fn look_up_by_key<S: Capturing>(
+        &self,
+        saga: &S,
+        charge: &Charge,
+        open: Outcome,
+    ) -> Result<Outcome, SagaError> {
         self.keep(saga).await?;
         let found = self.provider.find(charge, Lookup::Key(&charge.payment_key)).await;
         Ok(match found {
             Found::Captured => Outcome::Captured,
-            Found::AnotherOrder => {
-                let id = saga.position().id;
-                tracing::warn!(saga = S::KIND, saga_id = %id, "the payment key was used for another order");
-                Outcome::NotCaptured
-            }
+            Found::AnotherOrder => another_order(saga),
             Found::NotCaptured => Outcome::NotCaptured,
             Found::Mismatch => mismatch(saga),
-            Found::Open | Found::Unknown => Outcome::Unknown { answered: true },
+            Found::Open => open,
+            Found::AnotherKey | Found::Unknown => Outcome::Unknown { answered: true },
         })
     }
 
@@ -156,7 +187,14 @@ impl App {
     }
 }
 
-/// Captured with another key or amount than ours.
+/// The key cannot pay our order any more.
+fn another_order<S: Capturing>(saga: &S) -> Outcome {
+    let id = saga.position().id;
+    tracing::warn!(saga = S::KIND, saga_id = %id, "the payment key was used for another order");
+    Outcome::NotCaptured
+}
+
+/// Captured with another amount than ours.
 fn mismatch<S: Capturing>(saga: &S) -> Outcome {
     for_people(
         saga,

@@ -12,6 +12,8 @@ pub(super) enum Meaning {
     Rejected,
     /// The payment key was captured before.
     AlreadyProcessed,
+    /// The order was captured before, by this payment key or by another.
+    OrderUsed,
     /// The first request with this Idempotency-Key is still running.
     StillRunning,
     /// Temporary, or not known to us: look it up, then try under a new key.
@@ -21,6 +23,7 @@ pub(super) enum Meaning {
 /// The codes of a refused confirmation; docs/provider.md shows this table.
 const CONFIRMATION: &[(Meaning, &[&str])] = &[
     (Meaning::AlreadyProcessed, &["ALREADY_PROCESSED_PAYMENT"]),
+    (Meaning::OrderUsed, &["DUPLICATED_ORDER_ID"]),
     (
         Meaning::StillRunning,
         &["IDEMPOTENT_REQUEST_PROCESSING", "ALREADY_PROCESSING_REQUEST"],
@@ -53,7 +56,6 @@ const CONFIRMATION: &[(Meaning, &[&str])] = &[
         Meaning::Declined,
         &[
             "BELOW_MINIMUM_AMOUNT",
-            "DUPLICATED_ORDER_ID",
             "EXCEED_MAX_AMOUNT",
             "EXCEED_MAX_AUTH_COUNT",
             "EXCEED_MAX_CARD_INSTALLMENT_PLAN",
@@ -242,6 +244,7 @@ mod tests {
             Meaning::Declined => "declined",
             Meaning::Rejected => "rejected",
             Meaning::AlreadyProcessed => "captured before",
+            Meaning::OrderUsed => "order used",
             Meaning::StillRunning => "still running",
             Meaning::TryAgain => "try again",
         });
@@ -272,7 +275,8 @@ mod tests {
     #[case("INVALID_STOPPED_CARD", Meaning::Declined)]
     #[case("REJECT_CARD_PAYMENT", Meaning::Declined)]
     #[case("NOT_FOUND_PAYMENT_SESSION", Meaning::Declined)]
-    #[case("DUPLICATED_ORDER_ID", Meaning::Declined)]
+    // Perhaps by ourselves.
+    #[case("DUPLICATED_ORDER_ID", Meaning::OrderUsed)]
     // Ours to mend; nothing about the card.
     #[case("UNAUTHORIZED_KEY", Meaning::Rejected)]
     #[case("INVALID_REQUEST", Meaning::Rejected)]

@@ -85,6 +85,7 @@ impl TossProvider {
                 Meaning::Declined => Confirmation::Declined { code },
                 Meaning::Rejected => Confirmation::Rejected { code },
                 Meaning::AlreadyProcessed => Confirmation::AlreadyProcessed,
+                Meaning::OrderUsed => Confirmation::OrderUsed,
                 Meaning::StillRunning => Confirmation::Unknown { answered: false },
                 Meaning::TryAgain => Confirmation::Unknown { answered: true },
             },
@@ -100,6 +101,10 @@ impl TossProvider {
             Ok(payment) if payment.order_id != charge.order_id.as_str() => match by {
                 Lookup::Key(_) => Found::AnotherOrder,
                 Lookup::Order(_) => Found::Unknown,
+            },
+            Ok(payment) if payment.payment_key != charge.payment_key.expose() => match by {
+                Lookup::Order(_) => Found::AnotherKey,
+                Lookup::Key(_) => Found::Unknown,
             },
             Ok(payment) => match payment.standing() {
                 Standing::Captured if payment.is(charge) => Found::Captured,
@@ -219,6 +224,7 @@ impl PaymentProvider for TossProvider {
                 Confirmation::Rejected { .. } => "rejected",
                 Confirmation::NotSent => "not-sent",
                 Confirmation::AlreadyProcessed => "already-processed",
+                Confirmation::OrderUsed => "order-used",
                 Confirmation::Unknown { .. } => "unknown",
             },
         )
@@ -230,6 +236,7 @@ impl PaymentProvider for TossProvider {
             Found::Mismatch => "mismatch",
             Found::NotCaptured => "not-captured",
             Found::AnotherOrder => "another-order",
+            Found::AnotherKey => "another-key",
             Found::Open => "open",
             Found::Unknown => "unknown",
         })

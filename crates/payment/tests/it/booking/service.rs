@@ -84,7 +84,8 @@ impl BookingService for Handle {
             .answer(Call::MarkUnknown, &request.reservation_id, |row| {
                 row.fence(&request.payment_id, request.version)?;
                 row.unknown = true;
-                Ok(())
+                let wanted = !row.date_canceled;
+                wanted.then_some(()).ok_or(ProblemCode::ScheduleCanceled)
             })
             .await?;
         Ok(Response::new(MarkPaymentUnknownResponse {}))

@@ -12,18 +12,16 @@ use crate::domain::{Event, Payment};
 
 impl App {
     pub(super) async fn resolve(&self, payment: &Payment) -> Result<Next<Payment>, SagaError> {
-        let wanted = match self.booking.mark_unknown(payment).await {
-            Ok(()) => Wanted::Yes,
-            Err(error) => verdict(payment, error).map_or(Wanted::NotKnown, |_| Wanted::No),
+        let (wanted, reason) = match self.booking.mark_unknown(payment).await {
+            Ok(()) => (Wanted::Yes, ProblemCode::PaymentFailed),
+            Err(error) => match verdict(payment, error) {
+                Some(reason) => (Wanted::No, reason),
+                None => (Wanted::NotKnown, ProblemCode::PaymentFailed),
+            },
         };
         let event = match self.find_capture(payment, wanted).await? {
             Outcome::Captured => Event::Captured,
-            Outcome::NotCaptured => Event::NotCaptured {
-                reason: match wanted {
-                    Wanted::No => ProblemCode::PaymentWindowClosed,
-                    Wanted::Yes | Wanted::NotKnown => ProblemCode::PaymentFailed,
-                },
-            },
+            Outcome::NotCaptured => Event::NotCaptured { reason },
             Outcome::Unknown { answered } => return Ok(Next::again(payment.attempt, answered)),
         };
         Ok(Next::moved(self.record_payment(payment, event).await?))
