@@ -110,8 +110,8 @@ impl From<CancellationProgress> for pb::GetScheduleCancellationResponse {
             unpaid_left: progress.unpaid_left,
             reservations: progress.reservations,
             refunded: progress.refunded,
-            amount: progress.amount.get(),
-            amount_refunded: progress.amount_refunded.get(),
+            amount: progress.amount,
+            amount_refunded: progress.amount_refunded,
             currency: progress.currency.into(),
         }
     }

@@ -8,7 +8,7 @@ use service_kit::grpc::client::{Channel, DEFAULT_DEADLINE};
 use service_kit::problem::Problem;
 use time::OffsetDateTime;
 use tonic::Request;
-use vocabulary::{Amount, ConcertId, Currency, MoneyError, ProblemCode, ScheduleId};
+use vocabulary::{ConcertId, Currency, ProblemCode, ScheduleId};
 
 use crate::domain::layout::Layout;
 use crate::domain::refund_policy::RefundPolicy;
@@ -68,10 +68,10 @@ pub struct CancellationProgress {
     pub reservations: u32,
     /// Those whose money is back.
     pub refunded: u32,
-    /// What goes back in all.
-    pub amount: Amount,
+    /// What goes back in all, in the currency's smallest unit; more than one amount may hold.
+    pub amount: i64,
     /// What is back.
-    pub amount_refunded: Amount,
+    pub amount_refunded: i64,
     /// What both are in.
     pub currency: Currency,
 }
@@ -161,15 +161,17 @@ impl Booking {
         });
         let answer = self.client.clone().get_schedule_cancellation(request).await?;
         let answer = answer.into_inner();
-        let broken = |_: MoneyError| Problem::of(ProblemCode::Internal);
         Ok(CancellationProgress {
             canceled_at: told_time("canceledAt", answer.canceled_at)?,
             unpaid_left: answer.unpaid_left,
             reservations: answer.reservations,
             refunded: answer.refunded,
-            amount: Amount::new(answer.amount).map_err(broken)?,
-            amount_refunded: Amount::new(answer.amount_refunded).map_err(broken)?,
-            currency: answer.currency.parse().map_err(broken)?,
+            amount: answer.amount,
+            amount_refunded: answer.amount_refunded,
+            currency: answer
+                .currency
+                .parse()
+                .map_err(|_| Problem::of(ProblemCode::Internal))?,
         })
     }
 

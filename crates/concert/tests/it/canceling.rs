@@ -82,7 +82,8 @@ async fn the_progress_of_a_cancellation_is_what_booking_counts() {
         unpaid_left: 1,
         reservations: 3,
         refunded: 2,
-        amount: 390_000,
+        // More than one payment may come to.
+        amount: 3_900_000_000_000,
         amount_refunded: 240_000,
         currency: "KRW".to_owned(),
     };

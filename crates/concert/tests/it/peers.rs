@@ -311,7 +311,7 @@ impl BookingService for Peers {
             unpaid_left: 1,
             reservations: 3,
             refunded: 2,
-            amount: 390_000,
+            amount: 3_900_000_000_000,
             amount_refunded: 240_000,
             currency: "KRW".to_owned(),
         }))
