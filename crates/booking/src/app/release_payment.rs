@@ -6,8 +6,8 @@ use super::{AppError, Booking};
 use crate::domain::{Event, Reservation};
 
 impl Booking {
-    /// `PAYING -> PENDING` while time is left, else `EXPIRED`, or `CANCELED` with its date. The answer names the order of the next card attempt. The
-    /// same payment ending again changes nothing.
+    /// `PAYING -> PENDING` while time is left, else `EXPIRED`, or `CANCELED` with its date. The answer names the order of
+    /// the next card attempt. The same payment ending again changes nothing.
     ///
     /// # Errors
     /// The payment does not run or shows a stale fence; a payment succeeded; or the store failed.

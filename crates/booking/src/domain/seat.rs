@@ -9,7 +9,7 @@ pub enum SeatEvent {
     Hold,
     /// Its hold was paid.
     Sell,
-    /// Its reservation expired or was given up.
+    /// Its reservation expired, was given up, or was canceled after it was sold.
     Release,
 }
 
