@@ -1,8 +1,9 @@
 -- Seats of a date, who holds them, and what others must still be told. Deadlines are compared with frontrow_now().
 --
 -- Lock order of every transaction that writes: idempotency key, the sale of the schedule (shared; alone to close or
--- cancel it), reservation (and its visit), user_schedule_seats in the order (user_id, schedule_id), reservation_seats in the order (schedule_id, seat_id), outboxes. A transaction that waits
--- for a seat already has its user's count, so no two can wait for each other.
+-- cancel it), reservation (and its visit), user_schedule_seats in the order (user_id, schedule_id), reservation_seats in
+-- the order (schedule_id, seat_id), outboxes. A transaction that waits for a seat already has its user's count, so no two
+-- can wait for each other.
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- What is on sale: written once by OpenSchedule, and never changed but for the end of the sale and the date's
@@ -29,12 +30,19 @@ CREATE TABLE schedules (
         CONSTRAINT schedules_close_after_they_opened CHECK (closed_at >= opened_at),
     -- When the date was canceled, for good; null while it stands.
     canceled_at  timestamptz,
+    -- When nothing paid of a canceled date was left whose refund had not begun; none comes after.
+    refunds_begun_at timestamptz,
     -- Nothing of a canceled date is on sale.
-    CONSTRAINT schedules_canceled_are_closed CHECK (canceled_at IS NULL OR closed_at IS NOT NULL)
+    CONSTRAINT schedules_canceled_are_closed CHECK (canceled_at IS NULL OR closed_at IS NOT NULL),
+    -- Until a date is canceled, more of it may be paid.
+    CONSTRAINT schedules_refunds_begun_of_canceled CHECK (refunds_begun_at IS NULL OR canceled_at IS NOT NULL)
 );
 
--- Dates whose holds are to be given up and whose payments are to be refunded.
+-- Dates whose holds are to be given up.
 CREATE INDEX schedules_canceled ON schedules (canceled_at) WHERE canceled_at IS NOT NULL;
+-- Dates whose payments are to be refunded.
+CREATE INDEX schedules_to_refund ON schedules (schedule_id)
+    WHERE canceled_at IS NOT NULL AND refunds_begun_at IS NULL;
 
 -- The refund policy of a date: whoever cancels at least this long before the beginning gets this share back.
 CREATE TABLE refund_tiers (
@@ -50,14 +58,14 @@ CREATE TABLE refund_tiers (
     CONSTRAINT refund_tiers_pkey PRIMARY KEY (schedule_id, hours_before_start)
 );
 
--- What the refund policy of a date gives back to whoever cancels now: the share of the longest time that is still met;
--- null when none is.
-CREATE FUNCTION refund_share(of_schedule uuid) RETURNS integer
+-- What the refund policy of a date gives back to whoever asked at this time, or now when that is earlier or no time was
+-- said: the share of the longest time that is still met; null when none is.
+CREATE FUNCTION refund_share(of_schedule uuid, asked_at timestamptz) RETURNS integer
     LANGUAGE sql STABLE
     AS $$
         SELECT percent FROM schedules JOIN refund_tiers USING (schedule_id)
         WHERE schedule_id = of_schedule
-              AND frontrow_now() <= starts_at - make_interval(hours => hours_before_start)
+              AND least(asked_at, frontrow_now()) <= starts_at - make_interval(hours => hours_before_start)
         ORDER BY hours_before_start DESC LIMIT 1
     $$;
 

@@ -35,8 +35,8 @@ impl Booking {
         })
     }
 
-    /// One step of the sweep: expires all that is due, without anybody's prompt, and forgets old idempotency keys.
-    /// Answers how many reservations expired.
+    /// One step of the sweep: expires all that is due, without anybody's prompt, forgets old idempotency keys, and marks
+    /// canceled dates of which nothing is left to refund. Answers how many reservations expired.
     ///
     /// # Errors
     /// The store failed.
@@ -50,6 +50,7 @@ impl Booking {
             }
         }
         self.store.purge_idempotency(PURGE_BATCH).await?;
+        self.store.note_refunds_begun(MARK_BATCH).await?;
         let (notices, messages) = self.store.outbox_backlog().await?;
         metrics::gauge!("booking_outbox_backlog", "outbox" => "visit").set(notices as f64);
         metrics::gauge!("booking_outbox_backlog", "outbox" => "expiry").set(messages as f64);
@@ -58,3 +59,4 @@ impl Booking {
 }
 
 const PURGE_BATCH: u32 = 1_000;
+const MARK_BATCH: u32 = 1_000;

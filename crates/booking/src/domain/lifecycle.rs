@@ -128,7 +128,9 @@ pub enum Event {
     Cancel {
         /// For which refund.
         refund_id: RefundId,
-        /// What the date's refund policy gives back now; `None` when its window is closed.
+        /// When that was asked for; not in the future.
+        asked_at: OffsetDateTime,
+        /// What the date's refund policy gave back then; `None` when its window was closed.
         share: Option<Percent>,
     },
     /// All money of a canceled reservation is back where it came from.
@@ -143,8 +145,14 @@ pub enum Event {
 pub struct Moment {
     /// The time.
     pub now: OffsetDateTime,
-    /// Whether the reservation's date was canceled.
-    pub date_canceled: bool,
+    /// When the reservation's date was canceled; `None` while it stands.
+    pub date_canceled_at: Option<OffsetDateTime>,
+}
+
+impl Moment {
+    const fn date_canceled(self) -> bool {
+        self.date_canceled_at.is_some()
+    }
 }
 
 /// What an event comes to.
@@ -221,13 +229,17 @@ impl Lifecycle {
     pub fn apply(&self, event: Event, at: Moment) -> Result<Step, Refused> {
         match event {
             Event::BeginPayment { payment, grace } => self.begin_payment(payment, grace, at),
-            Event::MarkPaymentUnknown { payment, version } => self.mark_payment_unknown(payment, version),
+            Event::MarkPaymentUnknown { payment, version } => self.mark_payment_unknown(payment, version, at),
             Event::Confirm { payment, version } => self.confirm(payment, version, at),
             Event::ReleasePayment { payment, version } => self.release_payment(payment, version, at),
             Event::Release => self.release(),
             Event::Expire => self.expire(at.now),
             Event::GiveUp => self.give_up(at),
-            Event::Cancel { refund_id, share } => self.cancel(refund_id, share, at),
+            Event::Cancel {
+                refund_id,
+                asked_at,
+                share,
+            } => self.cancel(refund_id, asked_at, share, at),
             Event::CompleteRefund { refund_id } => self.complete_refund(refund_id, at.now),
         }
     }
@@ -236,7 +248,7 @@ impl Lifecycle {
         match self.state {
             _ if self.was_paid_by(payment) => Ok(Step::Unchanged),
             State::Confirmed { .. } => Err(Refused::AlreadyPaid),
-            _ if at.date_canceled => Err(Refused::ScheduleCanceled),
+            _ if at.date_canceled() => Err(Refused::ScheduleCanceled),
             State::Pending if self.released_payment == Some(payment) => Err(Refused::PaymentEnded),
             State::Pending if self.expires_at <= at.now => Err(Refused::WindowClosed),
             State::Pending => Ok(self.moved(State::Paying {
@@ -249,7 +261,7 @@ impl Lifecycle {
         }
     }
 
-    fn mark_payment_unknown(&self, payment: PaymentId, version: u64) -> Result<Step, Refused> {
+    fn mark_payment_unknown(&self, payment: PaymentId, version: u64, at: Moment) -> Result<Step, Refused> {
         match self.state {
             _ if self.was_paid_by(payment) => Ok(Step::Unchanged),
             State::Paying {
@@ -257,6 +269,10 @@ impl Lifecycle {
                 lapses_at,
             } => {
                 self.fence(running == payment, version)?;
+                // There is nothing to wait for: no seat could be bought by a capture any more.
+                if at.date_canceled() {
+                    return Err(Refused::ScheduleCanceled);
+                }
                 Ok(match lapses_at {
                     None => Step::Unchanged,
                     // The word stays, so the fence does: the payment goes on with the one it has.
@@ -270,6 +286,7 @@ impl Lifecycle {
                 })
             }
             State::Pending | State::Confirmed { .. } => Err(Refused::StaleVersion),
+            State::Expired | State::Canceled(_) if at.date_canceled() => Err(Refused::ScheduleCanceled),
             State::Expired | State::Canceled(_) => Err(Refused::WindowClosed),
         }
     }
@@ -281,13 +298,13 @@ impl Lifecycle {
             State::Confirmed { .. } => Err(Refused::AlreadyPaid),
             State::Paying { payment: running, .. } => {
                 self.fence(running == payment, version)?;
-                if at.date_canceled {
+                if at.date_canceled() {
                     return Err(Refused::ScheduleCanceled);
                 }
                 Ok(self.moved(State::Confirmed { payment }))
             }
             State::Pending => Err(Refused::StaleVersion),
-            State::Expired | State::Canceled(_) if at.date_canceled => Err(Refused::ScheduleCanceled),
+            State::Expired | State::Canceled(_) if at.date_canceled() => Err(Refused::ScheduleCanceled),
             State::Expired | State::Canceled(_) => Err(Refused::WindowClosed),
         }
     }
@@ -300,7 +317,7 @@ impl Lifecycle {
             _ if self.was_paid_by(payment) => Err(Refused::AlreadyPaid),
             State::Paying { payment: running, .. } => {
                 self.fence(running == payment, version)?;
-                let state = if at.date_canceled {
+                let state = if at.date_canceled() {
                     State::Canceled(None)
                 } else if self.expires_at > at.now {
                     State::Pending
@@ -336,7 +353,7 @@ impl Lifecycle {
     fn give_up(&self, at: Moment) -> Result<Step, Refused> {
         match self.state {
             // One that has lapsed is expiry's.
-            State::Pending if at.date_canceled && self.expires_at > at.now => {
+            State::Pending if at.date_canceled() && self.expires_at > at.now => {
                 Ok(self.moved(State::Canceled(None)))
             }
             State::Canceled(_) | State::Expired => Ok(Step::Unchanged),
@@ -344,13 +361,20 @@ impl Lifecycle {
         }
     }
 
-    fn cancel(&self, refund_id: RefundId, share: Option<Percent>, at: Moment) -> Result<Step, Refused> {
+    fn cancel(
+        &self,
+        refund_id: RefundId,
+        asked_at: OffsetDateTime,
+        share: Option<Percent>,
+        at: Moment,
+    ) -> Result<Step, Refused> {
         match self.state {
             State::Confirmed { payment } => {
-                let share = if at.date_canceled {
-                    Some(Percent::WHOLE)
-                } else {
-                    share
+                // What was asked for too late stays refused when the date is canceled after that: its refund may have
+                // been told so and have ended, and nobody would carry it on. The date's own refund gives all back.
+                let share = match at.date_canceled_at {
+                    Some(canceled_at) if share.is_some() || asked_at >= canceled_at => Some(Percent::WHOLE),
+                    _ => share,
                 };
                 let percent = share.ok_or(Refused::CancellationWindowClosed)?;
                 Ok(self.moved(State::Canceled(Some(Cancellation {
@@ -358,7 +382,7 @@ impl Lifecycle {
                     refund_id,
                     canceled_at: at.now,
                     percent,
-                    with_schedule: at.date_canceled,
+                    with_schedule: at.date_canceled(),
                     refunded_at: None,
                 }))))
             }

@@ -129,13 +129,12 @@ impl ScheduleOpening {
     }
 }
 
-/// A date as it was opened, as every hold and cancellation needs it.
+/// A date as it was opened, as every hold needs it.
 #[derive(Debug)]
 pub struct Schedule {
     schedule_id: ScheduleId,
     concert_id: ConcertId,
     currency: Currency,
-    refund_terms: RefundTerms,
     seats: HashMap<SeatId, ScheduledSeat>,
     grades: Vec<(Grade, Amount, u32)>,
 }
@@ -147,7 +146,6 @@ impl Schedule {
         schedule_id: ScheduleId,
         concert_id: ConcertId,
         currency: Currency,
-        refund_terms: RefundTerms,
         seats: Vec<ScheduledSeat>,
     ) -> Self {
         let mut grades: HashMap<(Grade, Amount), u32> = HashMap::new();
@@ -163,7 +161,6 @@ impl Schedule {
             schedule_id,
             concert_id,
             currency,
-            refund_terms,
             seats: seats.into_iter().map(|seat| (seat.seat_id, seat)).collect(),
             grades,
         }
@@ -185,12 +182,6 @@ impl Schedule {
     #[must_use]
     pub const fn currency(&self) -> Currency {
         self.currency
-    }
-
-    /// When it begins, and what goes back before that.
-    #[must_use]
-    pub const fn refund_terms(&self) -> &RefundTerms {
-        &self.refund_terms
     }
 
     /// A seat of the date.

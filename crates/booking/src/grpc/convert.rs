@@ -189,6 +189,14 @@ pub(super) fn credential(credential: Option<proto::PaymentCredential>) -> Result
     }
 }
 
+/// When a cancellation was asked for, as exactly as Postgres keeps a time.
+pub(super) fn asked_at(at: OffsetDateTime) -> Result<OffsetDateTime, Problem> {
+    if at < OffsetDateTime::UNIX_EPOCH {
+        return Err(Problem::field("askedAt", "must not be before 1970"));
+    }
+    Ok(at.truncate_to_microsecond())
+}
+
 /// The fence that a payment shows; the first version is 1.
 pub(super) fn fence(version: u64) -> Result<u64, Problem> {
     if version == 0 {

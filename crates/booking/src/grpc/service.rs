@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use contracts::booking as proto;
 use contracts::booking::booking_service_server::BookingService;
-use contracts::{optional_id, parse_id, timestamp};
+use contracts::{optional_id, parse_id, time_of, timestamp};
 use service_kit::problem::Problem;
 use tonic::{Request, Response, Status};
 use vocabulary::ScheduleId;
@@ -258,7 +258,12 @@ impl BookingService for BookingGrpc {
         let user_id = parse_id("userId", &request.user_id)?;
         let id = parse_id("reservationId", &request.reservation_id)?;
         let refund_id = parse_id("refundId", &request.refund_id)?;
-        let canceled = self.booking.cancel_reservation(user_id, id, refund_id).await?;
+        let asked_at = request.asked_at.map(|at| time_of("askedAt", &at)).transpose()?;
+        let asked_at = asked_at.map(convert::asked_at).transpose()?;
+        let canceled = self
+            .booking
+            .cancel_reservation(user_id, id, refund_id, asked_at)
+            .await?;
         Ok(Response::new(proto::CancelReservationResponse {
             reservation: Some(convert::reservation(&canceled.reservation)),
             payment_id: canceled.cancellation.payment.to_string(),

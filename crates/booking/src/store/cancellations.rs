@@ -11,12 +11,14 @@ use super::{Store, StoreError, unsigned};
 use crate::domain::{Cancellation, Lifecycle, Reservation, State};
 
 impl Store {
-    /// `CONFIRMED -> CANCELED` as `wanted`, and the seats on sale again. The guard repeats the refund policy's rule: where
-    /// another share goes back by now, or the date was canceled since, nothing is written.
+    /// `CONFIRMED -> CANCELED` as `wanted`, and the seats on sale again. The guard repeats the refund policy's rule for
+    /// what was asked for at `asked_at`: where another share goes back by now, or the date was canceled since, nothing is
+    /// written. Once a date is canceled, what gives all back does so for good.
     pub async fn cancel(
         &self,
         before: &Reservation,
         wanted: &Cancellation,
+        asked_at: Option<OffsetDateTime>,
     ) -> Result<Option<(Lifecycle, Freed)>, StoreError> {
         let mut transaction = self.pool.begin().await?;
         let row = sqlx::query!(
@@ -24,13 +26,14 @@ impl Store {
                SET state = 'CANCELED', version = version + 1, refund_id = $3, canceled_at = frontrow_now(),
                    refund_percent = $4, with_schedule = $5
                WHERE reservation_id = $1 AND state = 'CONFIRMED' AND version = $2
-                     AND date_is_canceled(schedule_id) = $5 AND ($5 OR refund_share(schedule_id) = $4)
+                     AND date_is_canceled(schedule_id) = $5 AND ($5 OR refund_share(schedule_id, $6) = $4)
                RETURNING version, canceled_at AS "canceled_at!""#,
             before.id.as_uuid(),
             fence(before.lifecycle.version),
             wanted.refund_id.as_uuid(),
             i32::from(wanted.percent.get()),
             wanted.with_schedule,
+            asked_at,
         )
         .fetch_optional(&mut *transaction)
         .await?;

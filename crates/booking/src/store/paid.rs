@@ -66,7 +66,7 @@ impl Store {
                    WHERE r.schedule_id = s.schedule_id AND state = 'CONFIRMED' AND reservation_id > $1
                    ORDER BY reservation_id LIMIT $2
                ) AS paid
-               WHERE s.canceled_at IS NOT NULL
+               WHERE s.canceled_at IS NOT NULL AND s.refunds_begun_at IS NULL
                ORDER BY paid.reservation_id LIMIT $2"#,
             from(after),
             i64::from(limit),
@@ -74,6 +74,26 @@ impl Store {
         .fetch_all(&self.pool)
         .await?;
         rows.into_iter().map(PaidReservation::try_from).collect()
+    }
+
+    /// Marks at most `limit` canceled dates of which nothing is CONFIRMED any more, so that nobody looks there again.
+    pub async fn note_refunds_begun(&self, limit: u32) -> Result<u64, StoreError> {
+        let marked = sqlx::query!(
+            "WITH done AS ( \
+                 SELECT schedule_id FROM schedules AS s \
+                 WHERE canceled_at IS NOT NULL AND refunds_begun_at IS NULL \
+                       AND NOT EXISTS ( \
+                           SELECT FROM reservations AS r WHERE r.schedule_id = s.schedule_id AND state = 'CONFIRMED' \
+                       ) \
+                 LIMIT $1 FOR UPDATE SKIP LOCKED \
+             ) \
+             UPDATE schedules AS s SET refunds_begun_at = frontrow_now() \
+             FROM done WHERE s.schedule_id = done.schedule_id",
+            i64::from(limit),
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(marked.rows_affected())
     }
 
     /// Reservations that are or were paid, `limit` of them from after `after` on, in the order of their ids.

@@ -29,7 +29,7 @@ impl Store {
                       total, r.currency, created_at, expires_at, lapses_at, payment_id, released_payment_id, attempt,
                       refund_id, r.canceled_at, refund_percent, with_schedule, refunded_at,
                       seats.ids AS "seat_ids!", seats.grades AS "grades!", seats.prices AS "prices!",
-                      frontrow_now() AS "now!", s.canceled_at IS NOT NULL AS "date_canceled!"
+                      frontrow_now() AS "now!", s.canceled_at AS date_canceled_at
                FROM reservations AS r JOIN schedules AS s USING (schedule_id), LATERAL (
                    SELECT array_agg(seat_id ORDER BY seat_index) AS ids, array_agg(grade ORDER BY seat_index) AS grades,
                           array_agg(price ORDER BY seat_index) AS prices
@@ -56,7 +56,7 @@ impl Store {
                       total, r.currency, created_at, expires_at, lapses_at, payment_id, released_payment_id, attempt,
                       refund_id, r.canceled_at, refund_percent, with_schedule, refunded_at,
                       seats.ids AS "seat_ids!", seats.grades AS "grades!", seats.prices AS "prices!",
-                      frontrow_now() AS "now!", s.canceled_at IS NOT NULL AS "date_canceled!"
+                      frontrow_now() AS "now!", s.canceled_at AS date_canceled_at
                FROM reservations AS r JOIN schedules AS s USING (schedule_id), LATERAL (
                    SELECT array_agg(seat_id ORDER BY seat_index) AS ids, array_agg(grade ORDER BY seat_index) AS grades,
                           array_agg(price ORDER BY seat_index) AS prices
@@ -102,7 +102,7 @@ struct Row {
     grades: Vec<String>,
     prices: Vec<i64>,
     now: OffsetDateTime,
-    date_canceled: bool,
+    date_canceled_at: Option<OffsetDateTime>,
 }
 
 /// A cancellation from its columns, which are there all or none.
@@ -197,7 +197,7 @@ impl TryFrom<Row> for Loaded {
             },
             at: Moment {
                 now: row.now,
-                date_canceled: row.date_canceled,
+                date_canceled_at: row.date_canceled_at,
             },
         })
     }

@@ -118,10 +118,10 @@ impl Store {
         Ok(closed_at)
     }
 
-    /// A date with all its seats; `None` when it was never opened.
-    pub async fn load_schedule(&self, schedule_id: ScheduleId) -> Result<Option<Schedule>, StoreError> {
-        let Some(schedule) = sqlx::query!(
-            r#"SELECT concert_id, currency, starts_at, tiers.hours AS "hours!", tiers.percents AS "percents!"
+    /// What goes back of a date, and when it begins; `None` when it was never opened.
+    pub async fn refund_terms(&self, schedule_id: ScheduleId) -> Result<Option<RefundTerms>, StoreError> {
+        let Some(row) = sqlx::query!(
+            r#"SELECT starts_at, tiers.hours AS "hours!", tiers.percents AS "percents!"
                FROM schedules, LATERAL (
                    SELECT coalesce(array_agg(hours_before_start), '{}') AS hours,
                           coalesce(array_agg(percent), '{}') AS percents
@@ -135,7 +135,7 @@ impl Store {
         else {
             return Ok(None);
         };
-        let tiers = schedule.hours.into_iter().zip(schedule.percents);
+        let tiers = row.hours.into_iter().zip(row.percents);
         let tiers = tiers
             .map(|(hours, percent)| {
                 Ok((
@@ -144,9 +144,22 @@ impl Store {
                 ))
             })
             .collect::<Result<Vec<_>, StoreError>>()?;
-        let refund_terms = RefundTerms {
-            starts_at: schedule.starts_at,
+        Ok(Some(RefundTerms {
+            starts_at: row.starts_at,
             policy: RefundPolicy::new(&tiers).map_err(|_| StoreError::Row("refund_tiers"))?,
+        }))
+    }
+
+    /// A date with all its seats; `None` when it was never opened.
+    pub async fn load_schedule(&self, schedule_id: ScheduleId) -> Result<Option<Schedule>, StoreError> {
+        let Some(schedule) = sqlx::query!(
+            "SELECT concert_id, currency FROM schedules WHERE schedule_id = $1",
+            schedule_id.as_uuid(),
+        )
+        .fetch_optional(&self.pool)
+        .await?
+        else {
+            return Ok(None);
         };
         let rows = sqlx::query!(
             "SELECT seat_id, seat_index, grade, price FROM seats WHERE schedule_id = $1",
@@ -172,7 +185,6 @@ impl Store {
                 .currency
                 .parse()
                 .map_err(|_| StoreError::Row("schedules.currency"))?,
-            refund_terms,
             seats,
         )))
     }

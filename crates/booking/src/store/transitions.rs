@@ -65,7 +65,8 @@ impl Store {
     ) -> Result<Option<Lifecycle>, StoreError> {
         let updated = sqlx::query!(
             "UPDATE reservations SET payment_unknown = true, lapses_at = NULL \
-             WHERE reservation_id = $1 AND state = 'PAYING' AND version = $2 AND payment_id = $3",
+             WHERE reservation_id = $1 AND state = 'PAYING' AND version = $2 AND payment_id = $3 \
+                   AND NOT date_is_canceled(schedule_id)",
             before.id.as_uuid(),
             fence(before.lifecycle.version),
             payment.as_uuid(),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use contracts::booking::ReservationStatus;
 use futures::future::join_all;
+use time::OffsetDateTime;
 use tokio::sync::oneshot;
 use vocabulary::{PaymentId, ProblemCode, RefundId, ScheduleId};
 
@@ -124,10 +125,11 @@ async fn payments_of_a_canceled_date_come_to_their_end_and_take_no_seat() {
     assert_eq!(world.booking.sweep().await.unwrap(), 2);
     assert_eq!(world.status(&dies.0).await, ReservationStatus::Expired);
     assert_eq!(world.status(&unknown.0).await, ReservationStatus::Paying);
-    world
-        .mark_unknown(&unknown.0, unknown.1, unknown.2)
-        .await
-        .unwrap();
+    // It learns that a capture would buy nothing, before it tries one.
+    let marked = world.mark_unknown(&unknown.0, unknown.1, unknown.2).await;
+    assert_eq!(code(marked), ProblemCode::ScheduleCanceled);
+    let stale = world.mark_unknown(&unknown.0, unknown.1, unknown.2 + 1).await;
+    assert_eq!(code(stale), ProblemCode::PaymentWindowClosed);
     let late = world.confirm(&unknown.0, unknown.1, unknown.2).await;
     assert_eq!(code(late), ProblemCode::ScheduleCanceled);
     assert_eq!(world.status(&unknown.0).await, ReservationStatus::Canceled);
@@ -201,6 +203,62 @@ async fn what_was_paid_of_a_canceled_date_is_listed_refunded_in_full_and_counted
         (progress.amount, progress.amount_refunded),
         (total, total / 4 * 3)
     );
+}
+
+/// A refund whose driver was told that it is too late, while another driver of it stalled: the date's cancellation must
+/// not let it through behind the first one's back, or nobody would carry it on.
+#[tokio::test]
+async fn what_was_asked_for_too_late_stays_refused_when_the_date_is_canceled_and_is_listed() {
+    let mut world = World::with_seats(1).await;
+    let (closed, seat) = world.another_date(&[]).await;
+    (world.schedule_id, world.seats) = (closed, vec![seat]);
+    let (held, _) = world.paid(&world.seats).await;
+    let (refund, asked_at) = (RefundId::new(), OffsetDateTime::now_utc());
+    world.database.step_clock(Duration::from_secs(60)).await;
+    let refused = world.cancel_asked_at(&held, refund, asked_at).await;
+    assert_eq!(code(refused), ProblemCode::CancellationWindowClosed);
+
+    let canceled_at = world.cancel_schedule(world.schedule_id).await.unwrap();
+    let again = world.cancel_asked_at(&held, refund, asked_at).await;
+    assert_eq!(code(again), ProblemCode::CancellationWindowClosed);
+    assert_eq!(world.to_refund("", 0).await.len(), 1);
+
+    // Whoever asks from then on has all of it back.
+    let refund = RefundId::new();
+    let canceled = world.cancel_asked_at(&held, refund, canceled_at).await.unwrap();
+    assert!(canceled.schedule_canceled);
+    assert!(world.to_refund("", 0).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_canceled_date_is_looked_at_for_refunds_until_nothing_is_left_to_begin() {
+    let world = World::with_seats(2).await;
+    let mut paid = Vec::new();
+    for seat in &world.seats {
+        paid.push(world.paid(&[*seat]).await.0);
+    }
+    let done = async || {
+        world.booking.sweep().await.unwrap();
+        let done = sqlx::query_scalar::<_, bool>("SELECT refunds_begun_at IS NOT NULL FROM schedules");
+        done.fetch_one(world.database.pool()).await.unwrap()
+    };
+    assert!(!done().await, "it stands");
+    world.cancel_schedule(world.schedule_id).await.unwrap();
+    for (left, held) in [(2, &paid[0]), (1, &paid[1])] {
+        assert!(!done().await);
+        assert_eq!(world.to_refund("", 0).await.len(), left);
+        world.cancel(held, RefundId::new()).await.unwrap();
+    }
+    assert!(done().await);
+    // Nobody looks there again.
+    sqlx::query(
+        "UPDATE reservations SET state = 'CONFIRMED', refund_id = NULL, canceled_at = NULL, \
+                        refund_percent = NULL, with_schedule = false",
+    )
+    .execute(world.database.pool())
+    .await
+    .unwrap();
+    assert!(world.to_refund("", 0).await.is_empty());
 }
 
 /// Payments that confirm while the date is being canceled. Answers who was told that they are CONFIRMED, and who of all

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-use booking::store::SeatLocks;
-use contracts::booking::{ListPaidReservationsRequest, PaidReservation, ReservationStatus};
+use booking::store::{LockOutcome, LockOwner, SeatLocks};
+use contracts::booking::{
+    CancelReservationRequest, ListPaidReservationsRequest, PaidReservation, ReservationStatus,
+};
 use futures::future::join_all;
 use service_kit::config::load_from;
 use service_kit::redis::RedisConfig;
+use time::OffsetDateTime;
 use vocabulary::{PaymentId, ProblemCode, RefundId, ReservationId, UserId};
 
 use crate::world::{PRICE, STARTS_AT, World, code};
@@ -80,6 +83,83 @@ async fn a_mark_that_comes_after_the_cancellation_keeps_no_seat_from_being_sold(
     let late = SeatLocks::new(redis.connection().unwrap(), HOUR);
     late.mark_sold(held.id, world.schedule_id, &world.seats).await;
     world.held(&world.seats).await;
+}
+
+/// A process that canceled a reservation may die before Redis heard: whoever asks again, or ends the refund, says it.
+#[tokio::test]
+async fn marks_that_outlived_the_cancellation_go_with_the_next_call() {
+    let world = World::with_seats(2).await;
+    let redis = load_from(world.environment.clone(), RedisConfig::read).unwrap();
+    let locks = SeatLocks::new(redis.connection().unwrap(), HOUR);
+    for (seat, ends) in world.seats.iter().zip([false, true]) {
+        let seats = std::slice::from_ref(seat);
+        let (held, _) = world.paid(seats).await;
+        let refund = RefundId::new();
+        world.cancel(&held, refund).await.unwrap();
+        let owner = LockOwner::new(held.id, held.visitor.user_id, None);
+        let left_behind = locks.take(&owner, world.schedule_id, seats, HOUR).await;
+        assert_eq!(left_behind, LockOutcome::Locked);
+        let refused = world.hold(&world.visitor(), seats).await;
+        assert_eq!(code(refused), ProblemCode::SeatUnavailable);
+        if ends {
+            world.complete_refund(held.id, refund).await.unwrap();
+        } else {
+            world.cancel(&held, refund).await.unwrap();
+        }
+        let other = world.held(seats).await;
+
+        // What is another's by now stays theirs.
+        world.cancel(&held, refund).await.unwrap();
+        world.complete_refund(held.id, refund).await.unwrap();
+        let owner = LockOwner::new(ReservationId::new(), UserId::new(), None);
+        let taken = locks.take(&owner, world.schedule_id, seats, HOUR).await;
+        assert_eq!(taken, LockOutcome::Taken(seats.to_vec()), "{}", other.id);
+    }
+}
+
+/// The share is that of the moment of asking, however long the call took to get through.
+#[tokio::test]
+async fn the_time_of_asking_decides_and_the_future_counts_as_now() {
+    let world = World::with_seats(3).await;
+    let mut paid = Vec::new();
+    for seat in &world.seats {
+        paid.push(world.paid(&[*seat]).await.0);
+    }
+    let instant = Duration::from_micros(1);
+    world.stop_clock(24 * HOUR - instant).await;
+    let cases = [
+        (24 * HOUR, 50),
+        // Less than Postgres keeps of a time is no time.
+        (24 * HOUR - Duration::from_nanos(999), 50),
+        (HOUR, 33),
+    ];
+    for (held, (before_start, percent)) in paid.iter().zip(cases) {
+        let asked_at = STARTS_AT - before_start;
+        let canceled = world.cancel_asked_at(held, RefundId::new(), asked_at).await;
+        let cancellation = canceled.unwrap().reservation.unwrap().cancellation.unwrap();
+        assert_eq!(cancellation.percent, percent, "{before_start:?}");
+    }
+    let long_ago = world.cancel_asked_at(&paid[0], RefundId::new(), OffsetDateTime::UNIX_EPOCH - HOUR);
+    assert_eq!(code(long_ago.await), ProblemCode::InvalidField);
+}
+
+/// A process that never sold a seat of a large hall need not read all of it to give one back.
+#[tokio::test]
+async fn canceling_reads_no_hall() {
+    let world = World::with_seats(1).await;
+    let (held, _) = world.paid(&world.seats).await;
+    let mut another = world.start_another(&[]).await;
+    sqlx::query("ALTER TABLE seats RENAME TO hall")
+        .execute(world.database.pool())
+        .await
+        .unwrap();
+    let request = CancelReservationRequest {
+        reservation_id: held.id.to_string(),
+        user_id: held.visitor.user_id.to_string(),
+        refund_id: RefundId::new().to_string(),
+        asked_at: None,
+    };
+    another.cancel_reservation(request).await.unwrap();
 }
 
 #[tokio::test]

@@ -204,6 +204,10 @@ async fn impossible_rows_are_refused_by_name() {
             "schedules_canceled_are_closed",
         ),
         (
+            "UPDATE schedules SET refunds_begun_at = opened_at",
+            "schedules_refunds_begun_of_canceled",
+        ),
+        (
             "UPDATE refund_tiers SET hours_before_start = 87601 WHERE hours_before_start = 240",
             "refund_tiers_hours_within_bounds",
         ),

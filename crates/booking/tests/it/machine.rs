@@ -7,6 +7,7 @@ use booking::app::AppError;
 use booking::domain::{Cancellation, Event, Lifecycle, Percent, Refused, State, Step};
 use booking::store::Loaded;
 use time::OffsetDateTime;
+use time::macros::datetime;
 use uuid::Uuid;
 use vocabulary::{PaymentId, RefundId, ReservationId};
 
@@ -77,6 +78,13 @@ async fn bring_to(world: &World, start: Start, held: &Held) -> (PaymentId, u64) 
     }
 }
 
+/// A time that is later than all that happens here.
+const LATER: OffsetDateTime = datetime!(2099-01-01 00:00 UTC);
+
+fn held_at(held: &Held) -> OffsetDateTime {
+    contracts::time_of("createdAt", &held.reservation.created_at.unwrap()).unwrap()
+}
+
 /// A refund of this reservation: no two reservations share one.
 fn refund(held: &Held, number: u128) -> RefundId {
     RefundId::from_uuid(Uuid::from_u128(held.id.as_uuid().as_u128() ^ number))
@@ -97,7 +105,13 @@ fn events(held: &Held, mine: PaymentId, version: u64, share: Option<Percent>) ->
         Event::GiveUp,
     ];
     for refund_id in [refund(held, REFUND), refund(held, REFUND + 1)] {
-        events.push(Event::Cancel { refund_id, share });
+        for asked_at in [held_at(held), LATER] {
+            events.push(Event::Cancel {
+                refund_id,
+                asked_at,
+                share,
+            });
+        }
         events.push(Event::CompleteRefund { refund_id });
     }
     for (payment, version) in [(mine, version), (mine, version + 9), (other, version)] {
@@ -127,8 +141,10 @@ async fn send(world: &World, held: &Held, event: Event) -> Result<(), AppError> 
         Event::Expire => booking.expire_due(1_000).await.map(drop),
         // And so does giving up.
         Event::GiveUp => booking.give_up_holds(1_000).await.map(drop),
-        Event::Cancel { refund_id, .. } => {
-            let canceled = booking.cancel_reservation(held.visitor.user_id, id, refund_id);
+        Event::Cancel {
+            refund_id, asked_at, ..
+        } => {
+            let canceled = booking.cancel_reservation(held.visitor.user_id, id, refund_id, Some(asked_at));
             canceled.await.map(drop)
         }
         Event::CompleteRefund { refund_id } => booking.complete_refund(id, refund_id).await,
@@ -148,6 +164,19 @@ fn compare(
     after: &Lifecycle,
 ) {
     let lifecycle = before.reservation.lifecycle;
+    let event = match event {
+        // A time in the future counts as now.
+        Event::Cancel {
+            refund_id,
+            asked_at,
+            share,
+        } => Event::Cancel {
+            refund_id,
+            asked_at: asked_at.min(before.at.now),
+            share,
+        },
+        event => event,
+    };
     match lifecycle.apply(event, before.at) {
         Ok(Step::Moved(expected)) => {
             assert_eq!(outcome, Ok(()), "{name}");

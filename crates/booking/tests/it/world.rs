@@ -314,18 +314,36 @@ impl World {
         id: ReservationId,
         refund_id: RefundId,
     ) -> Result<proto::CancelReservationResponse, Problem> {
-        let request = proto::CancelReservationRequest {
+        self.send_cancel(proto::CancelReservationRequest {
             reservation_id: id.to_string(),
             user_id: user_id.to_string(),
             refund_id: refund_id.to_string(),
             asked_at: None,
-        };
-        Ok(self
-            .client
-            .clone()
-            .cancel_reservation(request)
-            .await?
-            .into_inner())
+        })
+        .await
+    }
+
+    pub(crate) async fn cancel_asked_at(
+        &self,
+        held: &Held,
+        refund_id: RefundId,
+        asked_at: OffsetDateTime,
+    ) -> Result<proto::CancelReservationResponse, Problem> {
+        self.send_cancel(proto::CancelReservationRequest {
+            reservation_id: held.id.to_string(),
+            user_id: held.visitor.user_id.to_string(),
+            refund_id: refund_id.to_string(),
+            asked_at: Some(contracts::timestamp(asked_at)),
+        })
+        .await
+    }
+
+    async fn send_cancel(
+        &self,
+        request: proto::CancelReservationRequest,
+    ) -> Result<proto::CancelReservationResponse, Problem> {
+        let answer = self.client.clone().cancel_reservation(request).await?;
+        Ok(answer.into_inner())
     }
 
     pub(crate) async fn complete_refund(

@@ -9,6 +9,7 @@ use super::*;
 use crate::domain::seat;
 
 const NOW: OffsetDateTime = datetime!(2026-11-20 12:00 UTC);
+const BEFORE: OffsetDateTime = datetime!(2026-11-20 11:59:59 UTC);
 const END: OffsetDateTime = datetime!(2026-11-20 12:05 UTC);
 const AFTER: OffsetDateTime = datetime!(2026-11-20 12:30 UTC);
 const GRACE: Duration = Duration::from_secs(60);
@@ -53,15 +54,15 @@ const CANCELLATION: Cancellation = Cancellation {
 const fn at(now: OffsetDateTime) -> Moment {
     Moment {
         now,
-        date_canceled: false,
+        date_canceled_at: None,
     }
 }
 
-/// Once the date was canceled.
+/// Once the date was canceled, at [`NOW`].
 const fn off(now: OffsetDateTime) -> Moment {
     Moment {
         now,
-        date_canceled: true,
+        date_canceled_at: Some(NOW),
     }
 }
 
@@ -82,8 +83,12 @@ fn release(payment: PaymentId, version: u64) -> Event {
 }
 
 fn cancel(refund_id: RefundId, percent: u32) -> Event {
+    asked(refund_id, percent, NOW)
+}
+fn asked(refund_id: RefundId, percent: u32, asked_at: OffsetDateTime) -> Event {
     Event::Cancel {
         refund_id,
+        asked_at,
         share: Percent::new(percent),
     }
 }
@@ -119,7 +124,7 @@ fn row(event: Event, at: Moment) -> [String; 8] {
 #[test]
 #[rustfmt::skip]
 fn every_state_and_event() {
-    let table: [(&str, Event, Moment, [&str; 8]); 36] = [
+    let table: [(&str, Event, Moment, [&str; 8]); 39] = [
     //                                                                   PENDING             PAYING               UNKNOWN              CONFIRMED                   EXPIRED             CANCELED            REFUNDING           REFUNDED
     ("begin in time",          begin(MINE),                 at(NOW),    ["PAYING",           "same",              "same",              "same",                     "WindowClosed",     "WindowClosed",     "same",             "same"]),
     ("begin by another",       begin(OTHER),                at(NOW),    ["PAYING",           "PaymentInProgress", "PaymentInProgress", "AlreadyPaid",              "WindowClosed",     "WindowClosed",     "WindowClosed",     "WindowClosed"]),
@@ -130,7 +135,8 @@ fn every_state_and_event() {
     ("unknown",                mark(MINE, FENCE),           at(NOW),    ["StaleVersion",     "UNKNOWN",           "same",              "same",                     "WindowClosed",     "WindowClosed",     "same",             "same"]),
     ("unknown, stale",         mark(MINE, 6),               at(NOW),    ["StaleVersion",     "StaleVersion",      "StaleVersion",      "same",                     "WindowClosed",     "WindowClosed",     "same",             "same"]),
     ("unknown, another's",     mark(OTHER, FENCE),          at(NOW),    ["StaleVersion",     "StaleVersion",      "StaleVersion",      "StaleVersion",             "WindowClosed",     "WindowClosed",     "WindowClosed",     "WindowClosed"]),
-    ("unknown, date off",      mark(MINE, FENCE),           off(NOW),   ["StaleVersion",     "UNKNOWN",           "same",              "same",                     "WindowClosed",     "WindowClosed",     "same",             "same"]),
+    ("unknown, date off",      mark(MINE, FENCE),           off(NOW),   ["StaleVersion",     "ScheduleCanceled",  "ScheduleCanceled",  "same",                     "ScheduleCanceled", "ScheduleCanceled", "same",             "same"]),
+    ("unknown, stale, off",    mark(MINE, 6),               off(NOW),   ["StaleVersion",     "StaleVersion",      "StaleVersion",      "same",                     "ScheduleCanceled", "ScheduleCanceled", "same",             "same"]),
     ("confirm",                confirm(MINE, FENCE),        at(NOW),    ["StaleVersion",     "CONFIRMED",         "CONFIRMED",         "same",                     "WindowClosed",     "WindowClosed",     "same",             "same"]),
     ("confirm when due",       confirm(MINE, FENCE),        at(AFTER),  ["StaleVersion",     "CONFIRMED",         "CONFIRMED",         "same",                     "WindowClosed",     "WindowClosed",     "same",             "same"]),
     ("confirm, stale",         confirm(MINE, 6),            at(NOW),    ["StaleVersion",     "StaleVersion",      "StaleVersion",      "same",                     "WindowClosed",     "WindowClosed",     "same",             "same"]),
@@ -155,11 +161,32 @@ fn every_state_and_event() {
     ("cancel for another",     cancel(ANOTHER_REFUND, 50),  at(NOW),    ["NotCancelable",    "NotCancelable",     "NotCancelable",     "REFUNDING",                "NotCancelable",    "NotCancelable",    "NotCancelable",    "NotCancelable"]),
     ("cancel too late",        cancel(REFUND, 0),           at(NOW),    ["NotCancelable",    "NotCancelable",     "NotCancelable",     "CancellationWindowClosed", "NotCancelable",    "NotCancelable",    "same",             "same"]),
     ("cancel, date off",       cancel(REFUND, 0),           off(NOW),   ["NotCancelable",    "NotCancelable",     "NotCancelable",     "REFUNDING",                "NotCancelable",    "NotCancelable",    "same",             "same"]),
+    ("cancel in time, off",    asked(REFUND, 50, BEFORE),   off(AFTER), ["NotCancelable",    "NotCancelable",     "NotCancelable",     "REFUNDING",                "NotCancelable",    "NotCancelable",    "same",             "same"]),
+    ("canceled too late, off", asked(REFUND, 0, BEFORE),    off(AFTER), ["NotCancelable",    "NotCancelable",     "NotCancelable",     "CancellationWindowClosed", "NotCancelable",    "NotCancelable",    "same",             "same"]),
     ("refunded",               refunded(REFUND),            at(NOW),    ["NotCancelable",    "NotCancelable",     "NotCancelable",     "NotCancelable",            "NotCancelable",    "NotCancelable",    "REFUNDED",         "same"]),
     ("refunded, another",      refunded(ANOTHER_REFUND),    at(NOW),    ["NotCancelable",    "NotCancelable",     "NotCancelable",     "NotCancelable",            "NotCancelable",    "NotCancelable",    "NotCancelable",    "NotCancelable"]),
     ];
     for (name, event, at, expected) in table {
         assert_eq!(row(event, at), expected, "{name}");
+    }
+}
+
+#[test]
+fn a_canceled_date_gives_all_back_also_of_what_was_asked_for_before() {
+    for event in [
+        asked(REFUND, 50, BEFORE),
+        asked(REFUND, 50, NOW),
+        asked(REFUND, 0, NOW),
+    ] {
+        let Ok(Step::Moved(after)) = reservation(CONFIRMED).apply(event, off(AFTER)) else {
+            panic!("{event:?} is let through");
+        };
+        let expected = Cancellation {
+            canceled_at: AFTER,
+            with_schedule: true,
+            ..CANCELLATION
+        };
+        assert_eq!(after.state, State::Canceled(Some(expected)), "{event:?}");
     }
 }
 
@@ -225,14 +252,16 @@ proptest! {
         let mut now = NOW;
         let mut reservation = Lifecycle::held_until(END);
         let mut seat = SeatStatus::Pending;
+        let mut canceled_at = None;
         for (number, (event, seconds)) in events.into_iter().enumerate() {
             now += time::Duration::seconds(seconds);
-            let moment = Moment { now, date_canceled: number >= canceled_from };
+            canceled_at = canceled_at.or((number >= canceled_from).then_some(now));
+            let moment = Moment { now, date_canceled_at: canceled_at };
             let Ok(Step::Moved(after)) = reservation.apply(event, moment) else { continue };
             let same_word = after.state.status() == reservation.state.status();
             prop_assert_eq!(after.version, reservation.version + u64::from(!same_word));
             prop_assert!(same_word || reservation.state.status().is_live(), "an ended reservation stays ended");
-            if moment.date_canceled {
+            if moment.date_canceled() {
                 let status = after.state.status();
                 prop_assert!(same_word || !status.is_live(), "{} on a canceled date", status);
             }
@@ -247,7 +276,7 @@ proptest! {
 
     #[test]
     fn what_happened_changes_nothing_when_it_happens_again(event in any_event(), date_canceled: bool) {
-        let moment = Moment { now: NOW, date_canceled };
+        let moment = if date_canceled { off(NOW) } else { at(NOW) };
         for state in STATES {
             let Ok(Step::Moved(after)) = reservation(state).apply(event, moment) else { continue };
             let again = after.apply(event, moment);
