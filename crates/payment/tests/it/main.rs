@@ -10,6 +10,7 @@ mod booking;
 mod breaker;
 mod canceled_dates;
 mod charging;
+mod histories;
 mod hot_account;
 mod idempotency;
 mod interruptions;

@@ -1,7 +1,7 @@
 //! What may happen to the calls that a process makes: it dies, they fail, their answers are lost, they arrive twice.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -13,7 +13,7 @@ use payment::provider::{
     TossProvider, TransactionPage, Window,
 };
 use sqlx::AssertSqlSafe;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::world::World;
 
@@ -33,42 +33,125 @@ pub(crate) enum Mishap {
     Twice,
 }
 
-/// Counts calls and lets the chosen one go wrong.
+/// What happens to one call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Arrives,
+    DiesBefore,
+    DiesAfter,
+    Fails,
+    AnswerLost,
+    /// It arrives some time after its caller has given it up. Where that cannot be played, it fails.
+    ArrivesLate,
+    /// Its caller hears the answer only after others had time to take it for dead.
+    HeardLate,
+    Twice,
+}
+
+impl Mishap {
+    fn fate(self, n: usize) -> Fate {
+        match self {
+            Self::DiesBefore(at) if at == n => Fate::DiesBefore,
+            Self::DiesAfter(at) if at == n => Fate::DiesAfter,
+            Self::Fails(at) if at == n => Fate::Fails,
+            Self::AnswerLost(at) if at == n => Fate::AnswerLost,
+            Self::Twice => Fate::Twice,
+            _ => Fate::Arrives,
+        }
+    }
+}
+
+/// How late a call arrives that was given up, and how long a process that was to die is heard of.
+pub(crate) const LATE: Duration = Duration::from_millis(120);
+
+/// What is to happen to the calls, in their order.
+#[derive(Debug)]
+enum Script {
+    One(Mishap),
+    /// All after the last one arrive. Time goes on in rounds: who hears late sleeps over the whole next one.
+    Each(Vec<Fate>, watch::Receiver<usize>),
+}
+
+/// Counts calls and lets the chosen ones go wrong.
 #[derive(Debug)]
 pub(crate) struct Interruption {
-    mishap: Mishap,
+    script: Script,
     calls: AtomicUsize,
+    is_over: AtomicBool,
     died: Notify,
 }
 
 impl Interruption {
     pub(crate) fn new(mishap: Mishap) -> Arc<Self> {
+        Self::of(Script::One(mishap))
+    }
+
+    /// A fate for each call. Whoever is still there when the process was to die goes on after a while, with nothing.
+    pub(crate) fn each(fates: Vec<Fate>, round: watch::Receiver<usize>) -> Arc<Self> {
+        Self::of(Script::Each(fates, round))
+    }
+
+    fn of(script: Script) -> Arc<Self> {
         Arc::new(Self {
-            mishap,
+            script,
             calls: AtomicUsize::new(0),
+            is_over: AtomicBool::new(false),
             died: Notify::new(),
         })
     }
 
+    /// From now on every call arrives. Who sleeps wakes up at the end of the round.
+    pub(crate) fn end(&self) {
+        self.is_over.store(true, Ordering::SeqCst);
+    }
+
+    /// What happens to the next call.
+    pub(crate) fn next(&self) -> Fate {
+        let n = self.calls.fetch_add(1, Ordering::SeqCst);
+        match &self.script {
+            _ if self.is_over.load(Ordering::SeqCst) => Fate::Arrives,
+            Script::One(mishap) => mishap.fate(n),
+            Script::Each(fates, _) => fates.get(n).copied().unwrap_or(Fate::Arrives),
+        }
+    }
+
     /// One call: what it does, and what its caller sees when nothing comes back.
     pub(crate) async fn call<T, F: Future<Output = T>>(&self, effect: impl Fn() -> F, nothing: T) -> T {
-        let n = self.calls.fetch_add(1, Ordering::SeqCst);
-        match self.mishap {
-            Mishap::DiesBefore(at) if at == n => self.die().await,
-            Mishap::DiesAfter(at) if at == n => {
-                effect().await;
-                self.die().await
+        self.meet(self.next(), effect, nothing).await
+    }
+
+    /// The same, when its fate is known.
+    pub(crate) async fn meet<T, F: Future<Output = T>>(
+        &self,
+        fate: Fate,
+        effect: impl Fn() -> F,
+        nothing: T,
+    ) -> T {
+        match fate {
+            Fate::Arrives => effect().await,
+            Fate::DiesBefore => {
+                self.die().await;
+                nothing
             }
-            Mishap::Fails(at) if at == n => nothing,
-            Mishap::AnswerLost(at) if at == n => {
+            Fate::DiesAfter => {
+                effect().await;
+                self.die().await;
+                nothing
+            }
+            Fate::Fails | Fate::ArrivesLate => nothing,
+            Fate::AnswerLost => {
                 effect().await;
                 nothing
             }
-            Mishap::Twice => {
+            Fate::HeardLate => {
+                let answer = effect().await;
+                self.sleep().await;
+                answer
+            }
+            Fate::Twice => {
                 effect().await;
                 effect().await
             }
-            _ => effect().await,
         }
     }
 
@@ -82,9 +165,22 @@ impl Interruption {
         self.calls.load(Ordering::SeqCst)
     }
 
-    async fn die<T>(&self) -> T {
+    async fn sleep(&self) {
+        if let Script::Each(_, round) = &self.script {
+            let mut round = round.clone();
+            let falls_asleep = *round.borrow();
+            let wakes_up = |round: &usize| *round >= falls_asleep + 2 || self.is_over.load(Ordering::SeqCst);
+            // Without anybody left to tell of rounds they are over.
+            let _ = round.wait_for(wakes_up).await;
+        }
+    }
+
+    async fn die(&self) {
         self.died.notify_one();
-        std::future::pending().await
+        match self.script {
+            Script::One(_) => std::future::pending().await,
+            Script::Each(..) => tokio::time::sleep(LATE).await,
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use contracts::PaymentClient;
 use contracts::payment::{Card, GetPaymentRequest, PayRequest, PayResponse, Payment, PaymentStatus, Wallet};
-use payment::app::{App, grant};
+use payment::app::{App, Settings, grant};
 use payment::booking::Booking;
 use payment::config::Config;
 use payment::provider::{PaymentProvider, TossProvider};
@@ -128,11 +128,15 @@ impl World {
     }
 
     pub(crate) fn replica_with(&self, provider: Arc<dyn PaymentProvider>) -> App {
+        self.replica_of(provider, self.config.settings.clone())
+    }
+
+    pub(crate) fn replica_of(&self, provider: Arc<dyn PaymentProvider>, settings: Settings) -> App {
         App::new(
             self.store(),
             Booking::new(self.config.booking.channel().unwrap()),
             provider,
-            self.config.settings.clone(),
+            settings,
             CancellationToken::new(),
         )
     }
@@ -245,12 +249,17 @@ impl World {
 }
 
 pub(crate) async fn simulator(stop: CancellationToken) -> String {
+    simulator_that_takes(Duration::from_millis(600), Duration::from_millis(600), stop).await
+}
+
+/// `slow` until a slow answer, `late` until a late capture.
+pub(crate) async fn simulator_that_takes(slow: Duration, late: Duration, stop: CancellationToken) -> String {
     let config = psp_simulator::config::Config {
         addr: "127.0.0.1:0".parse().unwrap(),
         secret_key: SECRET_KEY.parse().unwrap(),
         journal: None,
-        slow: Duration::from_millis(600),
-        late: Duration::from_millis(600),
+        slow,
+        late,
         lost: Duration::from_secs(60),
         cancel_pace: Duration::ZERO,
         webhook_url: None,

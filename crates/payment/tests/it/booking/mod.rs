@@ -49,6 +49,7 @@ pub(crate) struct ScriptedBooking {
     faults: Mutex<HashMap<Call, VecDeque<Fault>>>,
     calls: Mutex<Vec<Call>>,
     interruption: Mutex<Option<Arc<Interruption>>>,
+    interruptions: Mutex<HashMap<String, Arc<Interruption>>>,
 }
 
 impl ScriptedBooking {
@@ -214,13 +215,31 @@ impl ScriptedBooking {
         *self.interruption.lock().unwrap() = interruption;
     }
 
+    /// Calls about one reservation go through one of their own.
+    pub(crate) fn interrupt_one(&self, hold: &Hold, interruption: Arc<Interruption>) {
+        let mut interruptions = self.interruptions.lock().unwrap();
+        interruptions.insert(hold.reservation_id.to_string(), interruption);
+    }
+
+    /// What a hold has come to, as its list of paid ones would show it.
+    pub(crate) fn shown(&self, hold: &Hold) -> PaidReservation {
+        self.rows()[&hold.reservation_id.to_string()].shown_as_paid()
+    }
+
+    /// Whether nothing is paid any more for a date that was canceled.
+    pub(crate) fn has_refunded_all(&self) -> bool {
+        let due = |row: &Row| row.date_canceled && row.status == ReservationStatus::Confirmed;
+        !self.rows().values().any(due)
+    }
+
     async fn answer(
         &self,
         call: Call,
         reservation_id: &str,
         apply: impl Fn(&mut Row) -> Result<(), ProblemCode>,
     ) -> Result<Reservation, Status> {
-        let interruption = self.interruption.lock().unwrap().clone();
+        let own = self.interruptions.lock().unwrap().get(reservation_id).cloned();
+        let interruption = own.or_else(|| self.interruption.lock().unwrap().clone());
         match interruption {
             Some(interruption) => {
                 let effect = || std::future::ready(self.do_once(call, reservation_id, &apply));
