@@ -5,9 +5,11 @@
 //! that die. All of it is drawn from one seed ([`plan`]). Many happen at once in one database, between steps of its clock,
 //! while two other processes look for what is due ([`shop`]). What must be true after each is in [`model`].
 //!
-//! `FRONTROW_HISTORIES=10000` sets how many, `FRONTROW_HISTORY_SEED=...` lets one happen by itself. A seed says what
-//! happens, not how long Postgres takes: a race that was lost by a hair may need some tries.
+//! `FRONTROW_HISTORIES=10000` sets how many, `FRONTROW_HISTORY_SEED=...` lets one happen again by itself, and with the other
+//! so many from it on. A seed says what happens, not how long Postgres takes: a race that was lost by a hair may need some
+//! tries, or the company that it had.
 
+mod asking;
 mod history;
 mod model;
 mod plan;
@@ -38,12 +40,10 @@ fn seeds(from: u64, count: usize) -> Vec<u64> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn promise_10_random_histories_end_with_equal_books() {
+    let count = number("FRONTROW_HISTORIES");
     let seeds = match number("FRONTROW_HISTORY_SEED") {
-        Some(seed) => vec![seed],
-        None => {
-            let first = rand::rng().random_range(0..1 << 48);
-            seeds(first, number("FRONTROW_HISTORIES").unwrap_or(HISTORIES))
-        }
+        Some(first) => seeds(first, count.unwrap_or(1)),
+        None => seeds(rand::rng().random_range(0..1 << 48), count.unwrap_or(HISTORIES)),
     };
     let mut states: BTreeMap<_, i64> = BTreeMap::new();
     for batch in seeds.chunks(BATCH) {

@@ -225,20 +225,16 @@ fn broken_word(shop: &Shop, books: &Books, told: &Told) -> Option<String> {
 
 /// The same Idempotency-Key names the same thing, and never says that it is done and that it failed.
 fn one_answer_per_key(told: &[Told]) -> Vec<String> {
-    let mut first: HashMap<(Kind, &(usize, String)), (Uuid, Option<bool>)> = HashMap::new();
+    let mut first: HashMap<_, Told> = HashMap::new();
     let mut found = Vec::new();
     for answer in told {
         let Some(key) = &answer.key else { continue };
-        let (id, done) = first
-            .entry((answer.kind, key))
-            .or_insert((answer.id, answer.done));
-        let contradicts = done.zip(answer.done).is_some_and(|(one, other)| one != other);
-        if *id != answer.id || contradicts {
-            found.push(format!(
-                "{key:?} was answered by {id}, {done:?} and by {answer:?}"
-            ));
+        let one = first.entry((answer.kind, key)).or_insert_with(|| answer.clone());
+        let contradicts = one.done.zip(answer.done).is_some_and(|(one, other)| one != other);
+        if one.id != answer.id || contradicts {
+            found.push(format!("{key:?} was answered by {one:?} and by {answer:?}"));
         }
-        *done = done.or(answer.done);
+        one.done = one.done.or(answer.done);
     }
     found
 }

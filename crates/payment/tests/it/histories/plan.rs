@@ -264,3 +264,10 @@ impl Draw {
         ])
     }
 }
+
+#[test]
+fn a_seed_is_always_the_same_history() {
+    let drawn = |seed| format!("{:?}", Plan::of(seed));
+    assert_eq!(drawn(7), drawn(7));
+    assert_ne!(drawn(7), drawn(8));
+}
