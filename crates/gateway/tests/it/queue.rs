@@ -138,6 +138,13 @@ async fn polls_of_a_lobby_and_after_its_draw_are_answered_from_memory() {
     let asked = gateway.upstreams.calls(GET_TOKEN);
     for state in [DrawState::Gathering, DrawState::Closed, DrawState::Sealed] {
         gateway.upstreams.set_rooms(vec![with(state, 50)]);
+        let path = format!("/v1/concerts/{}/queue", person.concert_id);
+        eventually(state.as_str_name(), async || {
+            let room = gateway.get(&path).await.expect(200);
+            let heard = format!("DRAW_STATE_{}", room["fairness"]["state"].as_str().unwrap());
+            (heard == state.as_str_name()).then_some(())
+        })
+        .await;
         let standing = poll(&gateway, &person).await;
         let poll_after_ms = standing["pollAfterMs"].as_u64().unwrap();
         assert_eq!(

@@ -205,12 +205,8 @@ impl Queue {
         };
         let mut doubtful = self.visits.doubtful_numbers().await?;
         let doubtful = doubtful.remove(&concert).unwrap_or_default();
-        let draw = self
-            .snapshot
-            .borrow()
-            .rooms
-            .get(&concert)
-            .and_then(|view| view.draw.clone());
+        // Never from memory: a process that has just come would show a room without its draw, and wrong numbers.
+        let draw = self.draws.draw(concert).await?.map(Arc::new);
         Ok(Some(Seen { room, draw, doubtful }))
     }
 

@@ -226,6 +226,23 @@ async fn replicas_that_draw_at_once_come_to_one_outcome() {
 }
 
 #[tokio::test]
+async fn a_replica_that_has_just_come_to_a_lost_redis_shows_rooms_with_their_draws() {
+    let world = World::start().await;
+    let concert = world.lobby(50).await;
+    world.gather(concert).await;
+    world.step(SECOND * 60).await;
+    world.queue.advance_draws().await.unwrap();
+    world.redis.flush().await;
+    let replica = world.replica();
+    replica.tick().await.unwrap();
+    let seen = replica.watch_rooms().borrow().rooms[&concert]
+        .draw
+        .clone()
+        .unwrap();
+    assert_eq!((seen.state, seen.count), (DrawState::Sealed, 1));
+}
+
+#[tokio::test]
 async fn what_was_drawn_is_not_drawn_again() {
     let world = World::start().await;
     let concert = world.lobby(50).await;
