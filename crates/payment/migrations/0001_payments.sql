@@ -86,8 +86,8 @@ CREATE UNIQUE INDEX payments_one_open_per_reservation ON payments (reservation_i
     WHERE state NOT IN ('SUCCEEDED', 'FAILED', 'REFUNDED');
 -- A reservation is paid once.
 CREATE UNIQUE INDEX payments_one_success_per_reservation ON payments (reservation_id) WHERE state = 'SUCCEEDED';
--- A user's Idempotency-Key has one effect. The key comes first: after a refusal it is looked up without its user.
-CREATE UNIQUE INDEX payments_one_per_idempotency_key ON payments (idempotency_key, user_id)
+-- A user's Idempotency-Key has one effect.
+CREATE UNIQUE INDEX payments_one_per_idempotency_key ON payments (user_id, idempotency_key)
     WHERE idempotency_key IS NOT NULL;
 -- What is due to be taken up, oldest first.
 CREATE INDEX payments_to_resume ON payments (resume_at) WHERE resume_at IS NOT NULL;
@@ -126,8 +126,8 @@ CREATE TABLE charges (
     CONSTRAINT charges_state_is_known CHECK (state IN ('CREATED', 'CONFIRMING', 'UNKNOWN', 'SUCCEEDED', 'FAILED')),
     -- A charge buys something, and no fortune.
     CONSTRAINT charges_amount_is_within_bounds CHECK (amount BETWEEN 100 AND 10000000),
-    -- The provider takes an order once.
-    CONSTRAINT charges_order_is_used_once UNIQUE (order_id),
+    -- A user's order is charged once; who names another's burns nothing, as the provider captures it for one key only.
+    CONSTRAINT charges_order_is_used_once UNIQUE (order_id, user_id),
     -- The provider's key is kept exactly as long as it may be needed.
     CONSTRAINT charges_forget_the_key CHECK ((payment_key IS NOT NULL) = (state NOT IN ('SUCCEEDED', 'FAILED'))),
     -- Every failure has its reason, and only a failure has one.

@@ -66,8 +66,9 @@ impl Config {
             pay_wait: env.millis(
                 "PAY_WAIT_MS",
                 8_000,
-                50..=60_000,
-                "How long a caller waits for the end of its payment, charge or refund before it is told how far it is.",
+                50..=8_000,
+                "How long a caller waits for the end of its payment, charge or refund before it is told how far it is. The \
+                 gateway waits 14 s, as booking is asked and the store written before.",
             ),
             lease,
             provider_lease: lease + provider.longest_call() * 2,
@@ -92,9 +93,10 @@ impl Config {
             ),
             resume_concurrency: env.number(
                 "RESUME_CONCURRENCY",
-                32,
+                16,
                 1..=1_000,
-                "Waiting or abandoned payments that are carried on at once, and as many charges.",
+                "Waiting or abandoned payments that are carried on at once, and as many charges. With the refunds they must be \
+                 fewer than PROVIDER_MAX_CONCURRENT_CALLS, so that a buyer finds a place.",
             ),
             refund_concurrency: env.number(
                 "REFUND_CONCURRENCY",
@@ -110,6 +112,12 @@ impl Config {
             ),
             stop_wait: drain / 2,
         };
+        if settings.resume_concurrency * 2 + settings.refund_concurrency >= provider.places() {
+            env.mistake(
+                "RESUME_CONCURRENCY",
+                "twice it and REFUND_CONCURRENCY must together be below PROVIDER_MAX_CONCURRENT_CALLS",
+            );
+        }
         Self {
             grpc,
             admin_addr,
@@ -156,6 +164,47 @@ impl Config {
                 "Gives the demonstration's buyer points, once.",
             ),
             drain,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use service_kit::config::load_from;
+
+    use super::*;
+
+    fn mistakes(settings: &[(&str, &str)]) -> Vec<&'static str> {
+        let required = [
+            ("DATABASE_URL", "postgres://nowhere/payment"),
+            ("BOOKING_URL", "http://nowhere"),
+            ("PROVIDER_URL", "http://nowhere"),
+            ("PROVIDER_SECRET_KEY", "test_sk_1"),
+        ];
+        let values = required.iter().chain(settings);
+        let values: BTreeMap<_, _> = values
+            .map(|(key, value)| ((*key).into(), (*value).into()))
+            .collect();
+        load_from(values, Config::read).map_or_else(|error| error.keys(), |_| Vec::new())
+    }
+
+    #[test]
+    fn a_caller_is_told_how_far_it_is_before_the_gateway_gives_up() {
+        assert_eq!(mistakes(&[("PAY_WAIT_MS", "8001")]), ["PAY_WAIT_MS"]);
+    }
+
+    #[test]
+    fn what_is_resumed_leaves_live_buyers_a_place_at_the_provider() {
+        assert!(mistakes(&[]).is_empty());
+        assert!(mistakes(&[("PROVIDER_MAX_CONCURRENT_CALLS", "41")]).is_empty());
+        for too_many in [
+            ("PROVIDER_MAX_CONCURRENT_CALLS", "40"),
+            ("RESUME_CONCURRENCY", "28"),
+            ("REFUND_CONCURRENCY", "32"),
+        ] {
+            assert_eq!(mistakes(&[too_many]), ["RESUME_CONCURRENCY"], "{too_many:?}");
         }
     }
 }

@@ -238,7 +238,8 @@ impl Environment {
         });
     }
 
-    fn mistake(&mut self, key: &'static str, rule: impl Into<String>) {
+    /// Notes a value that breaks a rule which this reader cannot know, such as one about several keys together.
+    pub fn mistake(&mut self, key: &'static str, rule: impl Into<String>) {
         self.mistakes.push(Mistake {
             key,
             rule: rule.into(),

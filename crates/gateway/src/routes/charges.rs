@@ -34,6 +34,8 @@ struct NewCharge {
     /// Points, and won.
     #[schema(minimum = 100, maximum = 10_000_000)]
     amount: i64,
+    /// Its `orderId` is the one that the site named in the provider's window. Left out, it is one of our own making, which the
+    /// provider takes with its test keys only.
     #[serde(deserialize_with = "wire::read_object")]
     card: Card,
 }

@@ -8,7 +8,7 @@ use super::saga::{Driven, Followed};
 use crate::booking::{BookingError, Credential, Reservation, Sealed};
 use crate::domain::{NewPayment, OrderId, Payment, PaymentKey, State, TermsError, split};
 use crate::provider::Closed;
-use crate::store::{Inserted, KeyScope, RequestKey, StoreError};
+use crate::store::{Inserted, RequestKey, StoreError};
 
 /// A card that the buyer offers for what points do not cover.
 #[derive(Debug, Clone)]
@@ -99,19 +99,10 @@ impl App {
     /// # Errors
     /// The request is not allowed, or the payment failed.
     pub async fn pay(&self, request: PayRequest) -> Result<Paid, PayError> {
-        let reservation = match self
+        let reservation = self
             .booking
             .payable(request.reservation_id, &request.credential)
-            .await
-        {
-            Ok(reservation) => reservation,
-            Err(BookingError::Refused(problem)) => {
-                return self
-                    .refused(&request, problem.code, BookingError::Refused(problem))
-                    .await;
-            }
-            Err(error) => return Err(error.into()),
-        };
+            .await?;
         if request
             .user_id
             .is_some_and(|user_id| user_id != reservation.user_id)
@@ -119,10 +110,7 @@ impl App {
             return Err(PayError::NotFound);
         }
         if let Some(key) = &request.key
-            && let Some((payment, same)) = self
-                .store
-                .by_key(key, KeyScope::User(reservation.user_id))
-                .await?
+            && let Some((payment, same)) = self.store.by_key(key, reservation.user_id).await?
         {
             return self.replay(payment, same).await;
         }
@@ -238,28 +226,5 @@ impl App {
             return Err(PayError::KeyInProgress);
         }
         self.answer(payment, None).await
-    }
-
-    /// A reservation that can't be paid (any more) may have been paid by this very request before.
-    async fn refused(
-        &self,
-        request: &PayRequest,
-        code: ProblemCode,
-        refusal: BookingError,
-    ) -> Result<Paid, PayError> {
-        // Booking judges the credential before the state: these codes say that it was good.
-        let may_have_paid = matches!(
-            code,
-            ProblemCode::AlreadyPaid | ProblemCode::PaymentWindowClosed | ProblemCode::PaymentInProgress
-        );
-        if let Some(key) = request.key.as_ref().filter(|_| may_have_paid) {
-            let scope = KeyScope::Reservation(request.reservation_id);
-            let found = self.store.by_key(key, scope).await?;
-            let own = |payment: &Payment| request.user_id.is_none_or(|user_id| user_id == payment.user_id);
-            if let Some((payment, same)) = found.filter(|(payment, _)| own(payment)) {
-                return self.replay(payment, same).await;
-            }
-        }
-        Err(refusal.into())
     }
 }

@@ -140,8 +140,6 @@ pub struct Charge {
     pub failure: Option<ProblemCode>,
     /// When it was begun.
     pub created_at: OffsetDateTime,
-    /// Whether another driver left it in this state: what it was about to do may have been done.
-    pub resumed: bool,
 }
 
 impl Charge {
@@ -160,7 +158,6 @@ impl Charge {
             tries: 0,
             failure: None,
             created_at,
-            resumed: false,
         }
     }
 
@@ -184,7 +181,6 @@ impl Charge {
             tries: 0,
             failure,
             payment_key: self.payment_key.clone().filter(|_| !state.has_ended()),
-            resumed: false,
             ..self.clone()
         })
     }

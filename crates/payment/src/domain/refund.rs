@@ -73,6 +73,8 @@ pub enum RefundEvent {
     MoneyReturned,
     /// Booking knows that all of it is back.
     BookingTold,
+    /// The owner asks once more for what was refused.
+    AskedAgain,
 }
 
 /// What a refund begins with.
@@ -155,6 +157,7 @@ impl Refund {
                 }
             }
             RefundEvent::Refused { reason } => next.failure = Some(*reason),
+            RefundEvent::AskedAgain => (next.failure, next.ended_at) = (None, None),
             RefundEvent::ProviderAsked | RefundEvent::MoneyReturned | RefundEvent::BookingTold => {}
         }
         Ok(next)
@@ -172,6 +175,7 @@ impl Refund {
             (SeatsReturned, RefundEvent::MoneyReturned) if !card_waits => Ok(MoneyReturned),
             (Refunding, RefundEvent::MoneyReturned) => Ok(MoneyReturned),
             (MoneyReturned, RefundEvent::BookingTold) => Ok(Completed),
+            (RefundState::Refused, RefundEvent::AskedAgain) => Ok(Created),
             (Created | SeatsReturned | Refunding | MoneyReturned | Completed | RefundState::Refused, _) => {
                 Err(self.state.refuses())
             }
@@ -258,7 +262,7 @@ mod tests {
             // Columns in the order of RefundState::ALL: CREATED, SEATS_RETURNED, REFUNDING, MONEY_RETURNED, COMPLETED,
             // REFUSED.
             #[rustfmt::skip]
-            let table: [(RefundEvent, [Option<RefundState>; 6]); 5] = [
+            let table: [(RefundEvent, [Option<RefundState>; 6]); 6] = [
                 (seats_returned,
                     [Some(SeatsReturned), NO, NO, NO, NO, NO]),
                 (RefundEvent::Refused { reason },
@@ -269,6 +273,8 @@ mod tests {
                     [NO, unasked, Some(MoneyReturned), NO, NO, NO]),
                 (RefundEvent::BookingTold,
                     [NO, NO, NO, Some(Completed), NO, NO]),
+                (RefundEvent::AskedAgain,
+                    [NO, NO, NO, NO, NO, Some(RefundState::Created)]),
             ];
             for (event, row) in table {
                 for (state, expected) in RefundState::ALL.iter().zip(row) {
@@ -319,7 +325,7 @@ mod tests {
             points in 0_i64..1_000,
             card in 0_i64..1_000,
             percent in 0_u32..=100,
-            picks in prop::collection::vec(0_usize..5, 0..40),
+            picks in prop::collection::vec(0_usize..6, 0..40),
         ) {
             let paid = paid(points, card);
             let total = (points + card) * i64::from(percent) / 100;
@@ -330,6 +336,7 @@ mod tests {
                 RefundEvent::MoneyReturned,
                 RefundEvent::BookingTold,
                 RefundEvent::Refused { reason: ProblemCode::ReservationNotCancelable },
+                RefundEvent::AskedAgain,
             ];
             let mut refund = refund(paid, RefundState::Created, None);
             let mut balances: BTreeMap<&str, i64> = BTreeMap::new();

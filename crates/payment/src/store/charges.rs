@@ -24,7 +24,7 @@ pub enum ChargeInserted {
         /// Whether it was the same request.
         same_request: bool,
     },
-    /// The order belongs to another charge.
+    /// The user charged the order before.
     OrderUsed,
 }
 
@@ -43,7 +43,7 @@ struct Row {
 }
 
 impl Row {
-    fn read(self, resumed: bool) -> Result<Charge, StoreError> {
+    fn read(self) -> Result<Charge, StoreError> {
         let row = self.charge_id;
         let unreadable = |column| StoreError::Unreadable { row, column };
         let payment_key = self.payment_key.map(|key| PaymentKey::new(&key)).transpose();
@@ -60,7 +60,6 @@ impl Row {
             tries: self.tries,
             failure: failure.map_err(|()| unreadable("failure_code"))?,
             created_at: self.created_at,
-            resumed,
         })
     }
 }
@@ -158,7 +157,7 @@ impl Store {
         )
         .fetch_optional(&self.pool)
         .await?
-        .map(|row| row.read(false))
+        .map(Row::read)
         .transpose()
     }
 
@@ -310,7 +309,7 @@ impl Store {
         )
         .fetch_all(&self.pool)
         .await?;
-        let readable = rows.into_iter().filter_map(|row| match row.read(true) {
+        let readable = rows.into_iter().filter_map(|row| match row.read() {
             Ok(charge) => Some(charge),
             Err(error) => {
                 // One such row must not keep the others from being driven.

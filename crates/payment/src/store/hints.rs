@@ -7,7 +7,8 @@ use crate::domain::OrderId;
 
 impl Store {
     /// Ends the wait of what waits for the provider to tell about this order, unless a hint did so less than `pause` ago.
-    /// What a driver is at is left alone, and so is what has ended. Answers how many sagas that was.
+    /// What has ended is left alone. A driver that is trying again at that moment is taken over, and changes nothing any more.
+    /// Answers how many sagas that was.
     ///
     /// # Errors
     /// The database.

@@ -12,7 +12,7 @@ use sqlx::PgPool;
 
 pub use charges::ChargeInserted;
 pub use ledger::{Entry, GrantOutcome, Wallet};
-pub use payments::{Inserted, Kept, KeyScope, RequestKey};
+pub use payments::{Inserted, Kept, RequestKey};
 pub use reconcile::{CardMove, ReconcileLock, Success, UnderWay};
 pub use refunds::RefundInserted;
 

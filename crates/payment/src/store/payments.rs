@@ -133,10 +133,10 @@ impl Store {
         if let Some(key) = key {
             sqlx::query!(
                 "UPDATE payments SET idempotency_key = NULL, request_hash = NULL
-                 WHERE idempotency_key = $1 AND user_id = $2
+                 WHERE user_id = $1 AND idempotency_key = $2
                    AND created_at < frontrow_now() - make_interval(hours => $3)",
-                key.key,
                 new.user_id.as_uuid(),
+                key.key,
                 KEY_HOURS,
             )
             .execute(&self.pool)
@@ -169,7 +169,7 @@ impl Store {
             return Ok(Inserted::New(Payment::begun(new.clone(), created_at)));
         }
         let same_key = match key {
-            Some(key) => self.by_key(key, KeyScope::User(new.user_id)).await?,
+            Some(key) => self.by_key(key, new.user_id).await?,
             None => None,
         };
         Ok(match same_key {
@@ -181,27 +181,21 @@ impl Store {
         })
     }
 
-    /// The payment that an Idempotency-Key names, and whether it came with the same request.
+    /// The payment that a user's Idempotency-Key names, and whether it came with the same request.
     ///
     /// # Errors
     /// The database.
     pub async fn by_key(
         &self,
         key: &RequestKey,
-        scope: KeyScope,
+        user_id: UserId,
     ) -> Result<Option<(Payment, bool)>, StoreError> {
-        let (user_id, reservation_id) = match scope {
-            KeyScope::User(user_id) => (Some(user_id.as_uuid()), None),
-            KeyScope::Reservation(reservation_id) => (None, Some(reservation_id.as_uuid())),
-        };
         let found = sqlx::query!(
-            r#"SELECT payment_id, request_hash = $4 AS "same_request!" FROM payments
-               WHERE idempotency_key = $1 AND ($2::uuid IS NULL OR user_id = $2)
-                 AND ($3::uuid IS NULL OR reservation_id = $3)
-                 AND created_at >= frontrow_now() - make_interval(hours => $5)"#,
+            r#"SELECT payment_id, request_hash = $3 AS "same_request!" FROM payments
+               WHERE user_id = $1 AND idempotency_key = $2
+                 AND created_at >= frontrow_now() - make_interval(hours => $4)"#,
+            user_id.as_uuid(),
             key.key,
-            user_id,
-            reservation_id,
             key.hash,
             KEY_HOURS,
         )
@@ -413,13 +407,4 @@ impl Store {
         });
         Ok(readable.collect())
     }
-}
-
-/// Whose Idempotency-Keys are searched.
-#[derive(Debug, Clone, Copy)]
-pub enum KeyScope {
-    /// One user's.
-    User(UserId),
-    /// Those of payments of one reservation, where the user is not known.
-    Reservation(ReservationId),
 }

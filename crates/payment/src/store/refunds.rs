@@ -170,6 +170,48 @@ impl Store {
         another.map(RefundInserted::Another).ok_or(StoreError::Superseded)
     }
 
+    /// Begins a refund anew that was refused, so that refusals do not pile up. `None` where its Idempotency-Key still names
+    /// it, or another undoes the payment by now.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn ask_again(
+        &self,
+        refused: &Refund,
+        again: &Refund,
+        key: Option<&RequestKey>,
+        lease: Duration,
+    ) -> Result<Option<Refund>, StoreError> {
+        let asked = sqlx::query_scalar!(
+            "UPDATE refunds
+             SET state = $4, version = $5, failure_code = NULL, ended_at = NULL, tries = 0, idempotency_key = $6,
+                 request_hash = $7, created_at = frontrow_now(), resume_at = frontrow_now() + make_interval(secs => $8)
+             WHERE refund_id = $1 AND state = $2 AND version = $3
+               AND (idempotency_key IS NULL OR created_at < frontrow_now() - make_interval(hours => $9))
+             RETURNING created_at",
+            refused.refund_id.as_uuid(),
+            refused.state.as_str(),
+            refused.version,
+            again.state.as_str(),
+            again.version,
+            key.map(|key| key.key.as_str()),
+            key.map(|key| key.hash.as_slice()),
+            lease.as_secs_f64(),
+            KEY_HOURS,
+        )
+        .fetch_optional(&self.pool)
+        .await;
+        match asked {
+            Ok(created_at) => Ok(created_at.map(|created_at| Refund {
+                created_at,
+                ..again.clone()
+            })),
+            // Another is there already, or the key names one.
+            Err(sqlx::Error::Database(refusal)) if refusal.is_unique_violation() => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Records refunds of canceled dates, for whoever resumes what is due; what is undone already, or not paid as said, is
     /// left alone. Answers how many are new.
     ///

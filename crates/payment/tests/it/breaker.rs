@@ -155,12 +155,16 @@ async fn a_payment_waits_for_a_provider_that_is_left_alone_and_its_tries_stay() 
 async fn promise_16_a_slow_provider_takes_its_own_places_and_no_others() {
     let settings = [
         ("PROVIDER_TIMEOUT_MS", "60000"),
-        ("PROVIDER_MAX_CONCURRENT_CALLS", "2"),
-        ("PAY_WAIT_MS", "60000"),
+        ("PROVIDER_MAX_CONCURRENT_CALLS", "4"),
+        ("RESUME_CONCURRENCY", "1"),
+        ("REFUND_CONCURRENCY", "1"),
     ];
     let (world, mut proxy) = behind_a_proxy(&settings).await;
     proxy.black_hole();
-    let holds = [world.hold().await, world.hold().await];
+    let mut holds = Vec::new();
+    for _ in 0..4 {
+        holds.push(world.hold().await);
+    }
     let waiting: Vec<_> = holds
         .into_iter()
         .map(|hold| {
@@ -169,8 +173,8 @@ async fn promise_16_a_slow_provider_takes_its_own_places_and_no_others() {
             tokio::spawn(async move { client.pay(request).await })
         })
         .collect();
-    let asking = async || (states(&world, "CONFIRMING").await == 2).then_some(());
-    eventually("both places at the provider are taken", asking).await;
+    let asking = async || (states(&world, "CONFIRMING").await == 4).then_some(());
+    eventually("all places at the provider are taken", asking).await;
 
     let one_more = world.hold().await;
     let problem = eventually("another card payment is refused", async || {
@@ -184,13 +188,13 @@ async fn promise_16_a_slow_provider_takes_its_own_places_and_no_others() {
         assert_eq!(status(&answer.payment.unwrap()), PaymentStatus::Succeeded);
     }
     // All that happened while the provider was as slow as before.
-    assert_eq!(states(&world, "CONFIRMING").await, 2);
+    assert_eq!(states(&world, "CONFIRMING").await, 4);
 
     proxy.forward().await;
     for paid in waiting {
         paid.await.unwrap().unwrap();
     }
     world.settle(&world.replica()).await;
-    assert_eq!(world.provider_totals().await, (12_000, 0));
+    assert_eq!(world.provider_totals().await, (24_000, 0));
     assert_balanced(&world).await;
 }

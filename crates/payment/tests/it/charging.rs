@@ -186,18 +186,25 @@ async fn while_the_providers_session_may_still_capture_an_open_charge_is_not_giv
 }
 
 #[tokio::test]
-async fn an_order_is_charged_once_whoever_names_it() {
+async fn an_order_is_charged_once_and_burnt_by_nobody_else() {
     let world = World::start().await;
-    let user_id = UserId::new();
-    let first = charge(&world, for_order(user_id, "site-order-1")).await.unwrap();
+    let (owner, other) = (UserId::new(), UserId::new());
+    let refused = async |request| charge(&world, request).await.unwrap_err().code;
+    // Somebody else names it first, with a card that pays nothing.
+    let mut burnt = for_order(other, "site-order-1");
+    burnt.card.as_mut().unwrap().payment_key = card("declined");
+    assert_eq!(refused(burnt).await, ProblemCode::PaymentFailed);
+
+    let first = charge(&world, for_order(owner, "site-order-1")).await.unwrap();
     assert_eq!(first.charge.unwrap().status(), ChargeStatus::Succeeded);
-    for other in [user_id, UserId::new()] {
-        let refusal = charge(&world, for_order(other, "site-order-1"))
-            .await
-            .unwrap_err();
-        assert_eq!(refusal.code, ProblemCode::OrderUsed);
-    }
-    assert_eq!(rows(&world, "true").await, 1);
+    assert_eq!(
+        refused(for_order(owner, "site-order-1")).await,
+        ProblemCode::OrderUsed
+    );
+    // The provider captures it for one payment key only.
+    let late = for_order(UserId::new(), "site-order-1");
+    assert_eq!(refused(late).await, ProblemCode::PaymentFailed);
+    assert_eq!(rows(&world, "true").await, 3);
     assert_eq!(world.provider_totals().await, (5_000, 0));
     assert_balanced(&world).await;
 }

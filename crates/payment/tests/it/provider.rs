@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use payment::config::Config;
+use futures::future::join_all;
 use payment::domain::{OrderId, PaymentKey};
 use payment::provider::{
     Balance, Cancel, Cancellation, Charge, Confirmation, Found, Lookup, NoAnswer, PaymentProvider as _,
-    TossProvider, Transaction, TransactionKind, Window,
+    TossConfig, TossProvider, Transaction, TransactionKind, Window,
 };
 use serde_json::{Value, json};
 use service_kit::config::load_from;
@@ -22,14 +22,12 @@ const KEY: &str = "test_ok_1";
 
 pub(crate) fn provider(url: &str, settings: &[(&str, &str)]) -> TossProvider {
     let mut values = environment([
-        ("DATABASE_URL", "postgres://nowhere/payment"),
-        ("BOOKING_URL", "http://nowhere"),
         ("PROVIDER_URL", url),
         ("PROVIDER_SECRET_KEY", "test_sk_1"),
         ("PROVIDER_TIMEOUT_MS", "300"),
     ]);
     values.extend(environment(settings.iter().copied()));
-    TossProvider::new(&load_from(values, Config::read).unwrap().provider).unwrap()
+    TossProvider::new(&load_from(values, TossConfig::read).unwrap()).unwrap()
 }
 
 pub(crate) fn charge() -> Charge {
@@ -482,11 +480,13 @@ async fn promise_16_calls_beyond_the_bound_are_not_made() {
         .set_delay(Duration::from_secs(2));
     let server = answering(slow).await;
     let settings = [
-        ("PROVIDER_MAX_CONCURRENT_CALLS", "1"),
+        ("PROVIDER_MAX_CONCURRENT_CALLS", "4"),
         ("PROVIDER_TIMEOUT_MS", "5000"),
     ];
     let provider = provider(&server.uri(), &settings);
-    let (one, other) = (charge(), charge());
-    let (one, other) = tokio::join!(provider.confirm(&one), provider.confirm(&other));
-    assert_eq!((one, other), (Confirmation::Captured, Confirmation::NotSent));
+    let charges: Vec<_> = (0..5).map(|_| charge()).collect();
+    let answers = join_all(charges.iter().map(|charge| provider.confirm(charge))).await;
+    let captured = answers.iter().filter(|answer| **answer == Confirmation::Captured);
+    assert_eq!(captured.count(), 4);
+    assert!(answers.contains(&Confirmation::NotSent));
 }

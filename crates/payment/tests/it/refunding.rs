@@ -382,6 +382,62 @@ async fn books_that_say_something_else_are_never_guessed_at() {
 }
 
 #[tokio::test]
+async fn booking_is_told_when_the_owner_asked_however_late_it_hears() {
+    let world = World::with(&[("PAY_WAIT_MS", "50")]).await;
+    let hold = paid(&world, 10_000, None).await;
+    for _ in 0..10 {
+        world.booking.fault(Call::Cancel, Fault::Away);
+    }
+    let begun = cancel(&world, &hold).await.unwrap().refund.unwrap();
+    assert_eq!(begun.status(), RefundStatus::Created);
+    world.settle(&world.replica()).await;
+    let asked_at = world.booking.asked_at(&hold).map(contracts::timestamp);
+    assert_eq!(asked_at, begun.created_at);
+}
+
+#[tokio::test]
+async fn refusals_do_not_pile_up() {
+    let world = World::start().await;
+    let hold = paid(&world, 10_000, None).await;
+    world.booking.gives_back(&hold, 0);
+    for _ in 0..3 {
+        let refusal = cancel(&world, &hold).await.unwrap_err();
+        assert_eq!(refusal.code, ProblemCode::CancellationWindowClosed);
+        assert_eq!(refunds(&world).await, 1);
+    }
+    // One with a key is kept as long as the key is good, and answers as it did.
+    let refusal = cancel_with(&world, &hold, "again").await.unwrap_err();
+    assert_eq!(refusal.code, ProblemCode::CancellationWindowClosed);
+    assert_eq!(refunds(&world).await, 1);
+    world.booking.gives_back(&hold, 50);
+    let refusal = cancel_with(&world, &hold, "again").await.unwrap_err();
+    assert_eq!(refusal.code, ProblemCode::CancellationWindowClosed);
+
+    let answer = cancel(&world, &hold).await.unwrap();
+    assert!(answer.created);
+    assert_eq!(
+        told(&answer.refund.unwrap()),
+        (RefundStatus::Completed, 50, 5_000, 0)
+    );
+    assert_eq!(refunds(&world).await, 2);
+    assert_balanced(&world).await;
+}
+
+#[tokio::test]
+async fn what_was_refused_is_asked_for_again_by_many_and_begun_once() {
+    let world = World::start().await;
+    let hold = paid(&world, 10_000, None).await;
+    world.booking.gives_back(&hold, 0);
+    cancel(&world, &hold).await.unwrap_err();
+    world.booking.gives_back(&hold, 100);
+    let answers = join_all((0..8).map(|_| cancel(&world, &hold))).await;
+    let created = answers.iter().filter(|answer| answer.as_ref().unwrap().created);
+    assert_eq!((created.count(), refunds(&world).await), (1, 1));
+    assert_eq!(world.wallet(&hold).await, (10_000, 0));
+    assert_balanced(&world).await;
+}
+
+#[tokio::test]
 async fn a_flood_of_refunds_leaves_payments_their_places() {
     let world = World::with(&[("REFUND_CONCURRENCY", "1")]).await;
     for _ in 0..5 {

@@ -37,7 +37,7 @@ pub struct Charged {
 /// Why no points are bought.
 #[derive(Debug, thiserror::Error)]
 pub enum ChargeError {
-    /// The order belongs to another charge, of whomever.
+    /// The user charged the order before.
     #[error("the order was used before")]
     OrderUsed,
     /// The Idempotency-Key came with another request before.

@@ -9,7 +9,7 @@ use vocabulary::{ProblemCode, RefundId, ReservationId, ReservationStatus, UserId
 use super::App;
 use super::saga::Followed;
 use crate::booking::BookingError;
-use crate::domain::{NewRefund, Refund, RefundReason, RefundState};
+use crate::domain::{NewRefund, Refund, RefundEvent, RefundReason, RefundState};
 use crate::store::{RefundInserted, RequestKey, StoreError};
 
 /// What a buyer asks for.
@@ -81,12 +81,23 @@ impl App {
             return self.replay_refund(refund, same).await;
         }
         let found = self.store.refund_of_reservation(user_id, reservation_id).await?;
-        if let Some(refund) = found.filter(|refund| refund.state != RefundState::Refused) {
-            return answer(refund, false);
-        }
+        let refused = match found {
+            Some(refund) if refund.state != RefundState::Refused => return answer(refund, false),
+            refused => refused,
+        };
         let Some(payment_id) = self.store.payment_to_undo(user_id, reservation_id).await? else {
             return Err(self.nothing_to_undo(user_id, reservation_id).await);
         };
+        let lease = self.settings.lease;
+        if let Some(refused) = refused
+            && let Ok(again) = refused.after(&RefundEvent::AskedAgain)
+            && let Some(again) = self
+                .store
+                .ask_again(&refused, &again, key.as_ref(), lease)
+                .await?
+        {
+            return self.follow_refund(again).await;
+        }
         let new = NewRefund {
             refund_id: RefundId::new(),
             payment_id,
@@ -94,7 +105,6 @@ impl App {
             user_id,
             reason: RefundReason::Buyer,
         };
-        let lease = self.settings.lease;
         match self.store.insert_refund(&new, key.as_ref(), lease).await? {
             RefundInserted::New(refund) => self.follow_refund(refund).await,
             RefundInserted::SameKey { refund, same_request } => {

@@ -43,7 +43,7 @@ impl TossConfig {
             max_concurrent_calls: env.number(
                 "PROVIDER_MAX_CONCURRENT_CALLS",
                 64,
-                1..=10_000,
+                4..=10_000,
                 "Calls to the payment provider at once; further card payments are refused at once, payments by points \
                  go on.",
             ),
@@ -63,6 +63,12 @@ impl TossConfig {
                 ),
             },
         }
+    }
+
+    /// Calls at once.
+    #[must_use]
+    pub const fn places(&self) -> usize {
+        self.max_concurrent_calls
     }
 
     /// The longest that one request may take, its wait for a place included.

@@ -1,7 +1,11 @@
 //! One reservation and its machine: the payment side with the fence, and cancellation with a share that the test sets.
 
 use contracts::booking::{Cancellation, PaidReservation, Reservation, ReservationStatus};
+use time::OffsetDateTime;
 use vocabulary::{ProblemCode, ReservationId, UserId};
+
+use super::ScriptedBooking;
+use crate::world::Hold;
 
 /// A reservation that was canceled after it was paid.
 #[derive(Debug, Clone)]
@@ -10,6 +14,7 @@ pub(super) struct Canceled {
     pub(super) percent: u32,
     pub(super) refund: i64,
     pub(super) is_complete: bool,
+    pub(super) asked_at: Option<OffsetDateTime>,
 }
 
 #[derive(Debug)]
@@ -147,7 +152,12 @@ impl Row {
         is_paid && self.payment_id.as_deref() == Some(payment_id)
     }
 
-    pub(super) fn cancel(&mut self, user_id: &str, refund_id: &str) -> Result<(), ProblemCode> {
+    pub(super) fn cancel(
+        &mut self,
+        user_id: &str,
+        refund_id: &str,
+        asked_at: Option<OffsetDateTime>,
+    ) -> Result<(), ProblemCode> {
         if self.user_id.to_string() != user_id {
             return Err(ProblemCode::NotFound);
         }
@@ -164,6 +174,7 @@ impl Row {
                     percent,
                     refund: self.total * i64::from(percent) / 100,
                     is_complete: false,
+                    asked_at,
                 });
                 self.go(ReservationStatus::Canceled);
                 Ok(())
@@ -198,5 +209,14 @@ impl Row {
         };
         self.go(back);
         Ok(())
+    }
+}
+
+impl ScriptedBooking {
+    /// When the owner asked for the refund that canceled a hold.
+    pub(crate) fn asked_at(&self, hold: &Hold) -> Option<OffsetDateTime> {
+        let rows = self.rows();
+        let canceled = rows[&hold.reservation_id.to_string()].canceled.as_ref();
+        canceled.and_then(|canceled| canceled.asked_at)
     }
 }

@@ -3,6 +3,7 @@
 use contracts::booking::booking_service_server::BookingService;
 use contracts::booking::payment_credential::Credential;
 use contracts::booking::*;
+use contracts::time_of;
 use tonic::{Request, Response, Status};
 use vocabulary::ProblemCode;
 
@@ -192,10 +193,12 @@ impl BookingService for Handle {
         request: Request<CancelReservationRequest>,
     ) -> Result<Response<CancelReservationResponse>, Status> {
         let request = request.into_inner();
+        let asked_at = request.asked_at.as_ref();
+        let asked_at = asked_at.map(|at| time_of("askedAt", at).unwrap());
         let reservation = self
             .0
             .answer(Call::Cancel, &request.reservation_id, |row| {
-                row.cancel(&request.user_id, &request.refund_id)
+                row.cancel(&request.user_id, &request.refund_id, asked_at)
             })
             .await?;
         let rows = self.0.rows();
