@@ -238,3 +238,60 @@ async fn who_was_drawn_buys_as_everybody_does() {
         buyer.poll_until("COMPLETED").await;
     }
 }
+
+#[tokio::test]
+async fn promise_15_receipts_and_numbers_outlive_the_kill_of_queue_and_of_redis() {
+    let world = World::with_env(&[("CLAIM_SECONDS", "600")]).await;
+    let options = SaleOptions {
+        opens_in_seconds: Some(3_600),
+        ..SaleOptions::default()
+    };
+    let sale = Sale::open(&world, options).await;
+    let mut buyers = Vec::new();
+    for _ in 0..3 {
+        let mut buyer = world.buyer().await;
+        let joined = buyer.join(&sale.concert_id).await.expect(201);
+        buyers.push((buyer, joined["receipt"].clone()));
+    }
+    let strike = async || {
+        world.services.kill("queue").await;
+        world.redis.kill().await;
+        world.redis.start_empty().await;
+        world.services.start("queue").await;
+    };
+    strike().await;
+    for (buyer, receipt) in &mut buyers {
+        let again = eventually("the lobby to be back", async || {
+            let mut buyer = buyer.clone();
+            Some(buyer.join(&sale.concert_id).await).filter(|answer| answer.status == 200)
+        })
+        .await;
+        assert_eq!(&again.body["receipt"], receipt);
+    }
+
+    // Away at the opening, killed while it draws or has just drawn, and once more when people are called.
+    world.services.kill("queue").await;
+    world.step_clock("queue", 3_601).await;
+    world.services.start("queue").await;
+    strike().await;
+    let mut numbers = Vec::new();
+    for (buyer, _) in &buyers {
+        let drawn = eventually("a number", async || {
+            let answer = buyer.get("/v1/queue").await;
+            Some(answer.body).filter(|standing| standing["number"].is_number())
+        })
+        .await;
+        numbers.push(drawn["number"].as_u64().unwrap());
+    }
+    strike().await;
+    for ((buyer, _), number) in buyers.iter().zip(&numbers) {
+        let page = eventually("to be let in", async || {
+            let answer = buyer.get("/v1/queue").await;
+            Some(answer.body).filter(|standing| standing["status"] == "PROCESSING")
+        })
+        .await;
+        assert_eq!(page["number"], *number);
+    }
+    numbers.sort_unstable();
+    assert_eq!(numbers, [1, 2, 3]);
+}
