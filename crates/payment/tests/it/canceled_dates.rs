@@ -35,10 +35,32 @@ async fn a_canceled_date_is_refunded_in_full_so_many_a_round() {
         assert_eq!(told(&refund), (RefundStatus::Completed, 100, 4_000, 6_000));
         assert_eq!(refund.reason(), RefundReason::ScheduleCanceled);
         assert!(world.booking.is_refunded(hold));
+        assert_eq!(world.booking.asked_at(hold), None, "nobody asked");
     }
     assert_eq!(world.provider_totals().await, (30_000, 30_000));
     app.refund_schedules_once(None).await.unwrap();
     assert_eq!(refunds(&world).await, 5);
+    assert_balanced(&world).await;
+}
+
+/// What booking refused once is refused for good, so the date's cancellation has a refund of its own.
+#[tokio::test]
+async fn what_its_buyer_asked_for_too_late_is_refunded_with_the_date() {
+    let world = World::start().await;
+    let hold = paid(&world, 10_000, None).await;
+    world.booking.gives_back(&hold, 0);
+    let refused = cancel(&world, &hold).await.unwrap_err();
+    assert_eq!(refused.code, ProblemCode::CancellationWindowClosed);
+    world.booking.cancel_date(&hold);
+    let app = world.replica();
+    app.refund_schedules_once(None).await.unwrap();
+    world.settle(&app).await;
+    let refund = refund_of(&world, &hold).await.unwrap();
+    assert_eq!(told(&refund), (RefundStatus::Completed, 100, 10_000, 0));
+    assert_eq!(
+        (refunds(&world).await, refund.reason()),
+        (2, RefundReason::ScheduleCanceled)
+    );
     assert_balanced(&world).await;
 }
 
