@@ -273,6 +273,33 @@ async fn an_older_payment_is_looked_at_when_its_refund_is_new() {
 }
 
 #[tokio::test]
+async fn many_new_refunds_of_older_payments_do_not_end_a_run_early() {
+    let world = World::start().await;
+    let mut holds = Vec::new();
+    for _ in 0..4 {
+        let hold = world.hold().await;
+        world.pay(&hold, 10_000, None).await.unwrap();
+        holds.push(hold);
+    }
+    let scope = Scope {
+        since: Some(OffsetDateTime::now_utc()),
+        ..everything()
+    };
+    for hold in &holds {
+        cancel(&world, hold).await.unwrap();
+    }
+    let app = world.replica();
+    let report = app.reconcile_keeping(3, &scope, &|_| {}).await.unwrap();
+    assert!(report.is_equal(), "{report}");
+    assert_eq!((report.compared.payments, report.second_looks), (4, 4));
+    for hold in &holds {
+        world.booking.tamper_refund(hold, Some((10_000, false)));
+    }
+    let report = app.reconcile_keeping(3, &scope, &|_| {}).await.unwrap();
+    assert!(!report.complete, "{report}");
+}
+
+#[tokio::test]
 async fn one_replica_reconciles_at_a_time() {
     let world = World::start().await;
     paid(&world).await;

@@ -2,7 +2,7 @@
 //!
 //! A run goes over each pair of books once, in pages, and keeps of them only what seems to differ. Books are read one after
 //! the other while payments go on, so what seems to differ is then looked at again by itself, as all books had it at one
-//! moment ([`recheck`]), and only what still differs is told. It only looks: it mends nothing.
+//! moment ([`recheck`], page by page), and only what still differs is told. It only looks: it mends nothing.
 
 mod job;
 mod recheck;
@@ -10,11 +10,10 @@ mod report;
 mod span;
 mod sweep;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use time::OffsetDateTime;
-use vocabulary::ReservationId;
 
 use super::App;
 use crate::booking::BookingError;
@@ -64,16 +63,16 @@ struct Findings {
     differences: Vec<Difference>,
     /// Orders that seem to differ, by what the provider seems to have more.
     orders: HashMap<String, CardSums>,
-    reservations: BTreeSet<ReservationId>,
     second_looks: u64,
+    most_kept: usize,
     cut_short: bool,
 }
 
 impl Findings {
     /// Whether there is room for more. Where there is none, the run says that it did not see all.
     fn has_room(&mut self) -> bool {
-        let kept = self.differences.len() + self.orders.len() + self.reservations.len();
-        self.cut_short |= kept > MOST_KEPT;
+        let kept = self.differences.len() + self.orders.len();
+        self.cut_short |= kept > self.most_kept;
         !self.cut_short
     }
 }
@@ -88,8 +87,24 @@ impl App {
         scope: &Scope,
         progress: &(dyn Fn(&str) + Sync),
     ) -> Result<Report, ReconcileError> {
+        self.reconcile_keeping(MOST_KEPT, scope, progress).await
+    }
+
+    /// The same, in less memory: a run that keeps more than `most_kept` ends early.
+    ///
+    /// # Errors
+    /// A book cannot be read.
+    pub async fn reconcile_keeping(
+        &self,
+        most_kept: usize,
+        scope: &Scope,
+        progress: &(dyn Fn(&str) + Sync),
+    ) -> Result<Report, ReconcileError> {
         let span = Span::of(scope.since, OffsetDateTime::now_utc());
-        let mut findings = Findings::default();
+        let mut findings = Findings {
+            most_kept,
+            ..Findings::default()
+        };
 
         progress("the provider's transactions and the ledger");
         self.sweep_transactions(&span, &mut findings).await?;
@@ -100,8 +115,8 @@ impl App {
         self.sweep_wallets(&span, &mut findings).await?;
         progress("reservations and payments");
         self.sweep_reservations(&span, &mut findings).await?;
-        progress("what seems to differ, again");
-        self.recheck(&mut findings).await?;
+        progress("orders that seem to differ, again");
+        self.recheck_orders(&mut findings).await?;
         let open = self.look_at_open(scope.stuck_after, &mut findings).await?;
 
         findings.differences.sort_by_key(Difference::code);

@@ -5,6 +5,8 @@
 //! in between, when ours were read, and all books are seen as they stood at one moment. What a saga is working on at that
 //! moment is no difference.
 
+use std::collections::BTreeSet;
+
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use vocabulary::ReservationId;
 
@@ -19,17 +21,26 @@ const AT_ONCE: usize = 8;
 const LOOKS: usize = 3;
 
 impl App {
-    /// Looks again at everything that seems to differ, and keeps what does.
-    pub(super) async fn recheck(&self, findings: &mut Findings) -> Result<(), ReconcileError> {
+    /// Looks again at every order that seems to differ, and keeps what does.
+    pub(super) async fn recheck_orders(&self, findings: &mut Findings) -> Result<(), ReconcileError> {
         let orders = std::mem::take(&mut findings.orders);
-        let reservations = std::mem::take(&mut findings.reservations);
-        findings.second_looks += (orders.len() + reservations.len()) as u64;
+        findings.second_looks += orders.len() as u64;
         let orders: Vec<_> = stream::iter(orders)
             .map(|(order_id, seen)| self.recheck_order(order_id, seen))
             .buffer_unordered(AT_ONCE)
             .try_collect()
             .await?;
         findings.differences.extend(orders.into_iter().flatten());
+        Ok(())
+    }
+
+    /// The same for reservations, a page of them at a time: of a large date that was canceled each may seem to differ.
+    pub(super) async fn recheck_reservations(
+        &self,
+        reservations: BTreeSet<ReservationId>,
+        findings: &mut Findings,
+    ) -> Result<(), ReconcileError> {
+        findings.second_looks += reservations.len() as u64;
         let reservations: Vec<_> = stream::iter(reservations)
             .map(|reservation_id| self.recheck_reservation(reservation_id))
             .buffer_unordered(AT_ONCE)

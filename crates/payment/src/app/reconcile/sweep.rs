@@ -114,8 +114,8 @@ impl App {
             findings.compared.payments += ids.len() as u64;
             let facts = self.compare_payments(&ids, findings).await?;
             // Reservations are swept by their own ids, which does not reach these.
-            let reservations = facts.iter().map(|payment| payment.reservation_id);
-            findings.reservations.extend(reservations);
+            let reservations = facts.iter().map(|payment| payment.reservation_id).collect();
+            self.recheck_reservations(reservations, findings).await?;
         }
         Ok(())
     }
@@ -232,9 +232,8 @@ impl App {
             findings.compared.reservations += paid.len() as u64;
             let reservations = by_reservation(paid, payments);
             let suspects = reservations.iter().filter(|facts| !facts.compare().is_empty());
-            findings
-                .reservations
-                .extend(suspects.map(|facts| facts.reservation_id));
+            let suspects = suspects.map(|facts| facts.reservation_id).collect();
+            self.recheck_reservations(suspects, findings).await?;
             if horizon >= span.last_id {
                 break;
             }
