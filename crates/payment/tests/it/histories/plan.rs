@@ -159,6 +159,22 @@ impl Plan {
             fates,
         }
     }
+
+    /// Whether somebody may be asleep while others take a cancellation up.
+    pub(super) fn sleeps_over_cancellations(&self) -> bool {
+        let asleep = self.fates.iter().filter(|fate| **fate == Fate::HeardLate).count();
+        let mut acts = self.rounds.iter().flatten();
+        let cancels = acts.any(|act| {
+            matches!(
+                act,
+                Act::Ask {
+                    what: What::Cancel { stranger: false, .. },
+                    ..
+                }
+            )
+        });
+        asleep > FATES / 10 && cancels
+    }
 }
 
 struct Draw(StdRng);

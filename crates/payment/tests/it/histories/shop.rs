@@ -38,6 +38,8 @@ const SETTINGS: &[(&str, &str)] = &[
 ];
 /// How long a round waits for those who look for what is due.
 const PATIENCE: Duration = Duration::from_millis(300);
+/// Longer than any two rounds.
+const LONG: Duration = Duration::from_secs(60);
 /// How far the clock goes after each round, around: within waits and leases, and beyond them.
 const STEPS: [Duration; 3] = [
     Duration::from_secs(1),
@@ -75,7 +77,9 @@ impl Shop {
     pub(super) async fn open(sql: &'static str) -> Self {
         let stop = CancellationToken::new();
         let provider_url = simulator_that_takes(SLOW, LATE_CAPTURE, stop.clone()).await;
-        let world = World::against(provider_url, SETTINGS, stop).await;
+        let mut world = World::against(provider_url, SETTINGS, stop).await;
+        // Whoever sleeps over a round is not woken up by its end.
+        world.config.booking = world.config.booking.clone().with_deadline(LONG);
         world.database.pool().execute(sql).await.unwrap();
         let provider = Unreliable::new(TossProvider::new(&world.config.provider).unwrap());
         let process = || world.replica_with(Arc::new(provider.clone()));
