@@ -1,6 +1,6 @@
 //! Taking a seat.
 
-use end_to_end::{Buyer, Sale, SaleOptions, World, text};
+use end_to_end::{Sale, SaleOptions, World, text};
 use futures::future::join_all;
 use serde_json::{Value, json};
 
