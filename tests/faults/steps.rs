@@ -109,7 +109,9 @@ impl<'a> Go<'a> {
             assert_eq!(paid.expect(201)["status"], "SUCCEEDED");
         }
         if way == Way::CancellationTooLate {
+            // Booking judges by the time of asking, which is payment's.
             world.step_clock("booking", OVER_SECONDS).await;
+            world.step_clock("payment", OVER_SECONDS).await;
         }
         go.since = now(world).await;
         go
