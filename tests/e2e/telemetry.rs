@@ -14,7 +14,7 @@ use uuid::Uuid;
 /// The page that lists every field and metric.
 const OBSERVABILITY: &str = include_str!("../../docs/observability.md");
 /// What a process says of its own accord, not for a request.
-const BACKGROUND: [&str; 9] = [
+const BACKGROUND: [&str; 16] = [
     "serving",
     "SIGTERM received, draining",
     "connected to RabbitMQ",
@@ -24,6 +24,13 @@ const BACKGROUND: [&str; 9] = [
     "unpaid holds are back on sale",
     "resumed",
     "payment moved on",
+    "charge moved on",
+    "refund moved on",
+    "holds of canceled dates are given up",
+    "books compared",
+    "the payment provider answers again",
+    "the draw went on",
+    "draws go on again",
 ];
 /// Not one of ours outside development: it stands in for another company.
 const PROVIDER: &str = "psp-simulator";
