@@ -160,10 +160,12 @@ impl Queue {
             if gone.is_empty() {
                 return Ok(self.draws.open(concert).await?);
             }
+            // One without a number would be gone for ever, and the room would never open: that is said, not passed over.
             let numbered: Vec<_> = gone
                 .into_iter()
-                .filter_map(|gone| Some((gone, QueueNumber(order.number_of(gone.index)?))))
-                .collect();
+                .map(|gone| Some((gone, QueueNumber(order.number_of(gone.index)?))))
+                .collect::<Option<_>>()
+                .ok_or(AppError::Unsettled)?;
             self.draws.pass_over(concert, &numbered).await?;
             for (gone, number) in numbered {
                 self.tell_line(self.line.forget(concert, gone.user_id, number))

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use vocabulary::ProblemCode;
 
-use crate::app::saga::{Capturing, Next, Outcome, Position, Saga, SagaError, Wanted, points};
+use crate::app::saga::{Capturing, Next, Outcome, Position, Saga, SagaError, Wanted, record};
 use crate::app::{App, Settings};
 use crate::domain::{Charge, ChargeEvent, ChargeState};
 use crate::provider;
@@ -103,13 +103,8 @@ impl App {
     /// Records an event, with the points that it brings.
     async fn record_charge(&self, charge: &Charge, event: ChargeEvent) -> Result<Charge, SagaError> {
         let next = charge.after(event)?;
-        points::recording(&next);
-        self.store
-            .change_charge(charge, &next, next.lease(&self.settings))
-            .await?;
-        points::recorded(&next);
-        metrics::counter!("payment_transitions_total", "saga" => Charge::KIND, "to" => next.state.as_str())
-            .increment(1);
+        let lease = next.lease(&self.settings);
+        record(&next, self.store.change_charge(charge, &next, lease)).await?;
         tracing::info!(
             charge_id = %next.charge_id,
             from = %charge.state,

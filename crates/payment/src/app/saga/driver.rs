@@ -136,6 +136,23 @@ pub enum Followed<S: Saga> {
     OutOfSight,
 }
 
+/// Lets the store record that a saga stands where `next` says; `change` is its one statement. Every transition of every kind
+/// is recorded through here, so none goes uncounted or lacks its points.
+///
+/// # Errors
+/// The store's.
+pub(in crate::app) async fn record<S: Saga, T>(
+    next: &S,
+    change: impl Future<Output = Result<T, StoreError>> + Send,
+) -> Result<T, StoreError> {
+    points::recording(next);
+    let changed = change.await?;
+    points::recorded(next);
+    let to = next.position().state;
+    metrics::counter!("payment_transitions_total", "saga" => S::KIND, "to" => to).increment(1);
+    Ok(changed)
+}
+
 impl App {
     /// Advances a saga until it has ended or would have to wait beyond `patience`; then it is left to the resumer.
     ///

@@ -15,4 +15,5 @@ mod refund;
 pub(super) use cancel::Returned;
 pub use capture::Capturing;
 pub(super) use capture::{Outcome, Wanted};
+pub(super) use driver::record;
 pub use driver::{Driven, Followed, Next, Position, Saga, SagaError};

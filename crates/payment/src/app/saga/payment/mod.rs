@@ -12,7 +12,7 @@ use std::time::Duration;
 use service_kit::problem::Problem;
 use vocabulary::ProblemCode;
 
-use super::{Capturing, Next, Position, Saga, SagaError, points};
+use super::{Capturing, Next, Position, Saga, SagaError, record};
 use crate::app::{App, Settings};
 use crate::booking::{BookingError, Sealed};
 use crate::domain::{Event, Payment, State};
@@ -108,13 +108,8 @@ impl App {
     /// Records an event, with the money that it moves.
     async fn record_payment(&self, payment: &Payment, event: Event) -> Result<Payment, SagaError> {
         let next = payment.after(&event)?;
-        points::recording(&next);
-        self.store
-            .transition(payment, &next, next.lease(&self.settings))
-            .await?;
-        points::recorded(&next);
-        metrics::counter!("payment_transitions_total", "saga" => Payment::KIND, "to" => next.state.as_str())
-            .increment(1);
+        let lease = next.lease(&self.settings);
+        record(&next, self.store.transition(payment, &next, lease)).await?;
         tracing::info!(
             payment_id = %next.payment_id,
             reservation_id = %next.reservation_id,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use vocabulary::ProblemCode;
 
-use super::{Next, Position, Saga, SagaError, points};
+use super::{Next, Position, Saga, SagaError, record};
 use crate::app::{App, Settings};
 use crate::domain::{Refund, RefundEvent, RefundState};
 use crate::store::{Store, StoreError};
@@ -73,11 +73,7 @@ impl App {
     async fn record_refund(&self, refund: &Refund, event: RefundEvent) -> Result<Refund, SagaError> {
         let next = refund.after(&event)?;
         let lease = next.lease(&self.settings);
-        points::recording(&next);
-        let next = self.store.change_refund(refund, &next, lease).await?;
-        points::recorded(&next);
-        metrics::counter!("payment_transitions_total", "saga" => Refund::KIND, "to" => next.state.as_str())
-            .increment(1);
+        let next = record(&next, self.store.change_refund(refund, &next, lease)).await?;
         tracing::info!(
             refund_id = %next.refund_id,
             payment_id = %next.payment_id,
