@@ -23,7 +23,7 @@ const WHO: Outcome = (401, "unauthenticated");
 const NOT_FOUND: Outcome = (404, "not-found");
 const FORBIDDEN: Outcome = (403, "forbidden");
 const FOREIGN: Outcome = (403, "queue-token-foreign");
-const NO_PLACE: Outcome = (401, "queue-token-invalid");
+const NO_PLACE: Outcome = (401, "queue-token-missing");
 
 /// Whose queue token is sent, if any.
 #[derive(Clone, Copy, PartialEq)]

@@ -130,6 +130,7 @@ fn queue_rows() -> Vec<Wrong> {
         capacity: 1,
         admit_per_second: 1,
         opens_at: None,
+        mode: 0,
     };
     let room = queue::PutRoomRequest {
         concert_id: id(),
@@ -253,6 +254,7 @@ fn concert_rows() -> Vec<Wrong> {
         capacity: 1,
         admit_per_second: 1,
         opens_at: None,
+        mode: 0,
     };
     let new = concert::CreateConcertRequest {
         organiser_id: id(),
@@ -1032,7 +1034,7 @@ async fn a_wrong_field_of_a_call_is_named(
         let problem = Problem::from(&status);
         let named: Vec<_> = problem.fields.iter().map(|error| error.field.as_str()).collect();
         let is_right = match row.fields {
-            [] => status.code() == Code::Unauthenticated && problem.code == ProblemCode::QueueTokenInvalid,
+            [] => status.code() == Code::Unauthenticated && problem.code == ProblemCode::QueueTokenMissing,
             // One at least, and none that is right.
             wrong => {
                 status.code() == Code::InvalidArgument

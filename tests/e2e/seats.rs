@@ -99,7 +99,7 @@ async fn who_waits_sees_no_dates_and_no_seats() {
         .expect_problem(401, "unauthenticated");
     Answer::to(world.get(&dates).bearer_auth(&waiting.access_token))
         .await
-        .expect_problem(401, "queue-token-invalid");
+        .expect_problem(401, "queue-token-missing");
 }
 
 #[tokio::test]

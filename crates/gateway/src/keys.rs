@@ -10,6 +10,7 @@ use arc_swap::ArcSwapOption;
 use axum::body::Bytes;
 use contracts::AuthClient;
 use contracts::auth::GetSigningKeysRequest;
+use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::Deserialize;
@@ -27,7 +28,8 @@ const REFRESH_EVERY: Duration = Duration::from_secs(180);
 const FIRST_TRY_EVERY: Duration = Duration::from_millis(250);
 /// Tokens with made-up key ids must not become calls to `auth`.
 const UNKNOWN_KEY_REFRESH_EVERY: Duration = Duration::from_secs(5);
-const LEEWAY_SECONDS: u64 = 5;
+/// A clock that is a minute off, here or at `auth`, refuses nobody.
+const LEEWAY_SECONDS: u64 = 60;
 
 /// Who sent a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,7 +111,11 @@ impl AccessTokens {
             }
         };
         let claims = jsonwebtoken::decode::<Claims>(token, &key, &self.validation)
-            .map_err(|_| invalid())?
+            .map_err(|error| match error.kind() {
+                // Looked at after the signature: only we can have signed what is out of date.
+                ErrorKind::ExpiredSignature => ProblemCode::AccessTokenExpired,
+                _ => ProblemCode::Unauthenticated,
+            })?
             .claims;
         Ok(Identity {
             user_id: claims.sub,

@@ -31,12 +31,24 @@ pub(crate) const BODY: &[P] = &[
     P::InvalidField,
 ];
 /// Of operations that ask for an access token.
-pub(crate) const BEARER: &[P] = &[P::Unauthenticated];
+pub(crate) const BEARER: &[P] = &[P::Unauthenticated, P::AccessTokenExpired];
+/// Of operations that take a queue token.
+pub(crate) const QUEUE_TOKEN: &[P] = &[
+    P::QueueTokenMissing,
+    P::QueueTokenMalformed,
+    P::QueueTokenUnsigned,
+    P::QueueTokenInvalid,
+];
 /// Of operations that ask for a visit on its page.
 pub(crate) const VISIT: &[P] = &[
     P::Unauthenticated,
+    P::AccessTokenExpired,
+    P::QueueTokenMissing,
+    P::QueueTokenMalformed,
+    P::QueueTokenUnsigned,
     P::QueueTokenInvalid,
     P::QueueTokenForeign,
+    P::QueueTokenOtherConcert,
     P::NotAdmitted,
     P::QueueTokenExpired,
     P::PageLeft,
@@ -48,7 +60,7 @@ pub(crate) const IDEMPOTENT: &[P] = &[
     P::IdempotencyKeyInProgress,
 ];
 /// Of operations for organisers.
-pub(crate) const ORGANISER: &[P] = &[P::Unauthenticated, P::Forbidden];
+pub(crate) const ORGANISER: &[P] = &[P::Unauthenticated, P::AccessTokenExpired, P::Forbidden];
 
 /// Names the refusals of an operation: `problems!(HoldProblems: BODY, VISIT, &[P::SeatUnavailable])`.
 macro_rules! problems {

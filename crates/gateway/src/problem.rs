@@ -21,12 +21,18 @@ pub(crate) const fn status(code: ProblemCode) -> StatusCode {
     match code {
         P::MalformedRequest => StatusCode::BAD_REQUEST,
         P::Unauthenticated
+        | P::AccessTokenExpired
         | P::InvalidCredentials
         | P::InvalidRefreshToken
+        | P::QueueTokenMissing
+        | P::QueueTokenMalformed
+        | P::QueueTokenUnsigned
         | P::QueueTokenInvalid
         | P::PaymentTokenInvalid => StatusCode::UNAUTHORIZED,
         P::InsufficientPoints => StatusCode::PAYMENT_REQUIRED,
-        P::Forbidden | P::QueueTokenForeign | P::NotAdmitted | P::RoomClosed => StatusCode::FORBIDDEN,
+        P::Forbidden | P::QueueTokenForeign | P::QueueTokenOtherConcert | P::NotAdmitted => {
+            StatusCode::FORBIDDEN
+        }
         P::RouteNotFound | P::NotFound => StatusCode::NOT_FOUND,
         P::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         P::EmailTaken
@@ -34,6 +40,7 @@ pub(crate) const fn status(code: ProblemCode) -> StatusCode {
         | P::ReservationNotReleasable
         | P::ReservationNotCancelable
         | P::OrderUsed
+        | P::RoomClosed
         | P::DrawPending
         | P::PaymentInProgress
         | P::AlreadyPaid
@@ -63,7 +70,10 @@ const fn challenge(code: ProblemCode) -> Option<&'static str> {
         P::Unauthenticated | P::InvalidCredentials | P::InvalidRefreshToken => {
             Some("Bearer realm=\"frontrow\"")
         }
-        P::QueueTokenInvalid => Some("Queue-Token realm=\"frontrow\""),
+        P::AccessTokenExpired => Some("Bearer realm=\"frontrow\", error=\"invalid_token\""),
+        P::QueueTokenMissing | P::QueueTokenMalformed | P::QueueTokenUnsigned | P::QueueTokenInvalid => {
+            Some("Queue-Token realm=\"frontrow\"")
+        }
         P::PaymentTokenInvalid => Some("Payment-Token realm=\"frontrow\""),
         _ => None,
     }

@@ -10,7 +10,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 pub use service_kit::keyring::{InvalidToken, Keyring, ParseKeyringError, SignError};
 use uuid::Uuid;
-use vocabulary::{ConcertId, QueueNumber, UserId};
+use vocabulary::{ConcertId, ProblemCode, QueueNumber, UserId};
 
 /// A token made for something else does not pass as a queue token, whatever key signed it.
 const USE: &str = "queue";
@@ -74,17 +74,28 @@ impl QueueTokens {
     /// What a token says, if we signed it.
     ///
     /// # Errors
-    /// It is forged, truncated, or no queue token.
+    /// It is missing, cut, unsigned, forged, or for another use.
     pub fn verify(&self, token: &str) -> Result<Claims, InvalidToken> {
         let wire: Wire = self.keyring.verify(token)?;
         if wire.purpose != USE {
-            return Err(InvalidToken);
+            return Err(InvalidToken::Forged);
         }
         Ok(Claims {
             concert_id: ConcertId::from_uuid(wire.concert),
             user_id: UserId::from_uuid(wire.user),
             number: QueueNumber(wire.number),
         })
+    }
+}
+
+/// What the bearer of a token that is no queue token learns, wherever it is read.
+#[must_use]
+pub const fn problem_code(invalid: InvalidToken) -> ProblemCode {
+    match invalid {
+        InvalidToken::Missing => ProblemCode::QueueTokenMissing,
+        InvalidToken::Malformed => ProblemCode::QueueTokenMalformed,
+        InvalidToken::Unsigned => ProblemCode::QueueTokenUnsigned,
+        InvalidToken::Forged => ProblemCode::QueueTokenInvalid,
     }
 }
 
@@ -109,14 +120,21 @@ mod tests {
 
     #[test]
     fn promise_14_a_token_with_another_payload_or_key_or_cut_short_is_refused() {
+        use InvalidToken::{Forged, Malformed};
+
         let tokens = QueueTokens::new(Keyring::random());
         let (mine, other) = (tokens.sign(&claims()).unwrap(), tokens.sign(&claims()).unwrap());
         let (mine, other): (Vec<_>, Vec<_>) = (mine.split('.').collect(), other.split('.').collect());
         let swapped = [mine[0], other[1], mine[2]].join(".");
         let cut = mine[..2].join(".");
         let foreign = QueueTokens::new(Keyring::random()).sign(&claims()).unwrap();
-        for token in [swapped, cut, foreign, "x".to_owned()] {
-            assert!(tokens.verify(&token).is_err(), "{token}");
+        for (token, why) in [
+            (swapped, Forged),
+            (foreign, Forged),
+            (cut, Malformed),
+            ("x".to_owned(), Malformed),
+        ] {
+            assert_eq!(tokens.verify(&token), Err(why), "{token}");
         }
     }
 
@@ -130,6 +148,9 @@ mod tests {
             number: 1,
         };
         let token = keyring.sign(&wire).unwrap();
-        assert!(QueueTokens::new(keyring).verify(&token).is_err());
+        assert_eq!(
+            QueueTokens::new(keyring).verify(&token),
+            Err(InvalidToken::Forged)
+        );
     }
 }

@@ -1,5 +1,6 @@
 //! Keys for tokens that only we read (JWT, HS256): the first signs, all verify, the header's `kid` says which.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
@@ -7,8 +8,8 @@ use std::str::FromStr;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::{Deserialize, Serialize};
 
 /// Shorter keys are weaker than the hash (RFC 7518, section 3.2).
 const MIN_KEY_BYTES: usize = 32;
@@ -39,10 +40,64 @@ pub enum ParseKeyringError {
     },
 }
 
-/// Why a token was refused. All mean the same to its bearer.
-#[derive(Debug, thiserror::Error)]
-#[error("the token was not signed by a key of ours")]
-pub struct InvalidToken;
+/// Longer texts are no tokens of ours, and are not read.
+const MAX_TOKEN_BYTES: usize = 4_096;
+/// Of an HS256 signature.
+const SIGNATURE_BYTES: usize = 32;
+
+/// Why a token was refused. It never repeats the token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidToken {
+    /// An empty text.
+    #[error("there is no token")]
+    Missing,
+    /// No JWT, or not all of one.
+    #[error("the token is not whole")]
+    Malformed,
+    /// It names an algorithm that is not ours: none, or one that its bearer could sign with.
+    #[error("the token is not signed as ours are")]
+    Unsigned,
+    /// No key of ours signed it, or one did so for another use.
+    #[error("the token was not signed by a key of ours")]
+    Forged,
+}
+
+impl InvalidToken {
+    /// What is wrong with a text that is no valid token. Only refused ones are looked at so closely.
+    fn of(token: &str) -> Self {
+        #[derive(Deserialize)]
+        struct Algorithm<'a> {
+            #[serde(borrow)]
+            alg: Cow<'a, str>,
+        }
+
+        if token.is_empty() {
+            return Self::Missing;
+        }
+        if token.len() > MAX_TOKEN_BYTES {
+            return Self::Malformed;
+        }
+        let mut parts = token.split('.').map(|part| URL_SAFE_NO_PAD.decode(part).ok());
+        let mut part = || parts.next().flatten();
+        let header = part();
+        let named = header.as_deref().and_then(|header| {
+            let header: Algorithm<'_> = serde_json::from_slice(header).ok()?;
+            Some(header.alg == "HS256")
+        });
+        match named {
+            None => return Self::Malformed,
+            Some(false) => return Self::Unsigned,
+            Some(true) => {}
+        }
+        let claims = part().and_then(|claims| serde_json::from_slice::<IgnoredAny>(&claims).ok());
+        let signature = part().filter(|signature| signature.len() == SIGNATURE_BYTES);
+        if claims.is_some() && signature.is_some() && parts.next().is_none() {
+            Self::Forged
+        } else {
+            Self::Malformed
+        }
+    }
+}
 
 /// A token could not be signed.
 #[derive(Debug, thiserror::Error)]
@@ -139,22 +194,24 @@ impl Keyring {
     /// The claims of a token that one of our keys signed.
     ///
     /// # Errors
-    /// Anything else.
+    /// What is wrong with any other text.
     pub fn verify<C: DeserializeOwned>(&self, token: &str) -> Result<C, InvalidToken> {
-        let header = jsonwebtoken::decode_header(token).map_err(|_| InvalidToken)?;
-        let key = header
-            .kid
-            .and_then(|kid| self.verifying.get(&kid))
-            .ok_or(InvalidToken)?;
-        let token = jsonwebtoken::decode(token, key, &self.validation).map_err(|_| InvalidToken)?;
-        Ok(token.claims)
+        self.claims(token).ok_or_else(|| InvalidToken::of(token))
+    }
+
+    fn claims<C: DeserializeOwned>(&self, token: &str) -> Option<C> {
+        if token.len() > MAX_TOKEN_BYTES {
+            return None;
+        }
+        let header = jsonwebtoken::decode_header(token).ok()?;
+        let key = self.verifying.get(&header.kid?)?;
+        let token = jsonwebtoken::decode(token, key, &self.validation).ok()?;
+        Some(token.claims)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde::Deserialize;
-
     use super::*;
 
     #[derive(Debug, Serialize, Deserialize, PartialEq)]
@@ -181,22 +238,118 @@ mod tests {
     }
 
     #[test]
-    fn a_token_of_another_key_under_the_same_id_is_refused() {
-        let token = ring(&key("a", 2)).sign(&Claims { number: 7 }).unwrap();
-        assert!(ring(&key("a", 1)).verify::<Claims>(&token).is_err());
+    fn a_token_of_another_key_is_forged() {
+        let keyring = ring(&key("a", 1));
+        for other in [ring(&key("a", 2)), ring(&key("b", 1))] {
+            let token = other.sign(&Claims { number: 7 }).unwrap();
+            assert_eq!(keyring.verify::<Claims>(&token), Err(InvalidToken::Forged));
+        }
+    }
+
+    /// A token of `keyring` with other parts.
+    fn patched(keyring: &Keyring, header: Option<&str>, claims: Option<&str>) -> String {
+        let token = keyring.sign(&Claims { number: 7 }).unwrap();
+        let parts: Vec<_> = token.split('.').collect();
+        let encode = |text: &str| URL_SAFE_NO_PAD.encode(text);
+        let header = header.map_or_else(|| parts[0].to_owned(), encode);
+        let claims = claims.map_or_else(|| parts[1].to_owned(), encode);
+        [&header, &claims, parts[2]].join(".")
     }
 
     #[test]
-    fn a_token_without_a_signature_is_refused() {
-        let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"none","kid":"a"}"#);
-        let claims = URL_SAFE_NO_PAD.encode(r#"{"number":7}"#);
+    fn a_token_whose_claims_were_changed_is_forged() {
         let keyring = ring(&key("a", 1));
-        for token in [
-            format!("{header}.{claims}."),
-            format!("{header}.{claims}"),
-            String::new(),
+        let whole = patched(&keyring, None, Some(r#"{"number":7}"#));
+        assert_eq!(keyring.verify::<Claims>(&whole), Ok(Claims { number: 7 }));
+        for (header, claims) in [
+            (None, Some(r#"{"number":8}"#)),
+            (None, Some("[]")),
+            (Some(r#"{"alg":"HS256","kid":"a"}"#), None),
+            (Some(r#"{"alg":"HS256","kid":"z"}"#), None),
+            (Some(r#"{"alg":"HS256"}"#), None),
         ] {
-            assert!(keyring.verify::<Claims>(&token).is_err(), "{token}");
+            let token = patched(&keyring, header, claims);
+            assert_eq!(
+                keyring.verify::<Claims>(&token),
+                Err(InvalidToken::Forged),
+                "{token}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_token_of_ours_with_other_claims_is_forged() {
+        let keyring = ring(&key("a", 1));
+        let token = keyring.sign(&["no claims"]).unwrap();
+        assert_eq!(keyring.verify::<Claims>(&token), Err(InvalidToken::Forged));
+    }
+
+    #[test]
+    fn a_token_of_another_algorithm_is_unsigned() {
+        let keyring = ring(&key("a", 1));
+        for algorithm in ["none", "NONE", "HS512", "RS256", "ours", ""] {
+            let header = format!(r#"{{"alg":"{algorithm}","kid":"a"}}"#);
+            let token = patched(&keyring, Some(&header), None);
+            let (unsigned, signature) = token.rsplit_once('.').unwrap();
+            for token in [
+                token.clone(),
+                unsigned.to_owned(),
+                format!("{unsigned}."),
+                format!("{unsigned}.{}", &signature[1..]),
+            ] {
+                assert_eq!(
+                    keyring.verify::<Claims>(&token),
+                    Err(InvalidToken::Unsigned),
+                    "{token}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_token_cut_anywhere_is_malformed() {
+        let keyring = ring(&key("a", 1));
+        let token = keyring.sign(&Claims { number: 7 }).unwrap();
+        for length in 1..token.len() {
+            let cut = &token[..length];
+            assert_eq!(
+                keyring.verify::<Claims>(cut),
+                Err(InvalidToken::Malformed),
+                "{cut}"
+            );
+        }
+        assert_eq!(keyring.verify::<Claims>(""), Err(InvalidToken::Missing));
+    }
+
+    #[test]
+    fn what_is_no_jwt_is_malformed() {
+        let keyring = ring(&key("a", 1));
+        let token = keyring.sign(&Claims { number: 7 }).unwrap();
+        let signature = token.rsplit_once('.').unwrap().1;
+        let header = token.split_once('.').unwrap().0;
+        for text in [
+            "x".to_owned(),
+            "..".to_owned(),
+            "a.b.c".to_owned(),
+            " ".to_owned(),
+            "가.나.다".to_owned(),
+            format!("{token}."),
+            format!("{token}.{signature}"),
+            format!("{token}A"),
+            format!(" {token}"),
+            format!("{header}.!!!.{signature}"),
+            format!("{header}.{}.{signature}", URL_SAFE_NO_PAD.encode("{\"number\":")),
+            patched(&keyring, Some("{"), None),
+            patched(&keyring, Some("[]"), None),
+            patched(&keyring, Some(r#"{"kid":"a"}"#), None),
+            patched(&keyring, Some(r#"{"alg":7,"kid":"a"}"#), None),
+            keyring.sign(&"n".repeat(MAX_TOKEN_BYTES)).unwrap(),
+        ] {
+            assert_eq!(
+                keyring.verify::<Claims>(&text),
+                Err(InvalidToken::Malformed),
+                "{text}"
+            );
         }
     }
 

@@ -110,11 +110,17 @@ pub fn grpc_code(code: ProblemCode) -> Code {
         | P::IdempotencyKeyReused => Code::InvalidArgument,
         P::RouteNotFound | P::NotFound => Code::NotFound,
         P::Unauthenticated
+        | P::AccessTokenExpired
         | P::InvalidCredentials
         | P::InvalidRefreshToken
+        | P::QueueTokenMissing
+        | P::QueueTokenMalformed
+        | P::QueueTokenUnsigned
         | P::QueueTokenInvalid
         | P::PaymentTokenInvalid => Code::Unauthenticated,
-        P::Forbidden | P::QueueTokenForeign | P::NotAdmitted => Code::PermissionDenied,
+        P::Forbidden | P::QueueTokenForeign | P::QueueTokenOtherConcert | P::NotAdmitted => {
+            Code::PermissionDenied
+        }
         P::EmailTaken | P::OrderUsed => Code::AlreadyExists,
         P::QueueTokenExpired
         | P::PageLeft

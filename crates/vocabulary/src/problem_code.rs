@@ -62,8 +62,10 @@ problem_codes! {
     MethodNotAllowed => "method-not-allowed", "The method is not allowed here";
     /// What was asked for does not exist, or belongs to somebody else.
     NotFound => "not-found", "Not found";
-    /// No access token, or one that is forged or out of date.
+    /// No access token, or one that is not ours.
     Unauthenticated => "unauthenticated", "An access token is required";
+    /// The access token is out of date: trade the refresh token for a new one.
+    AccessTokenExpired => "access-token-expired", "The access token has expired";
     /// E-mail and password do not belong together, or there is no such account.
     InvalidCredentials => "invalid-credentials", "E-mail or password is wrong";
     /// The refresh token is unknown, used before, or out of date.
@@ -72,10 +74,18 @@ problem_codes! {
     Forbidden => "forbidden", "Not allowed";
     /// An account with this e-mail exists.
     EmailTaken => "email-taken", "The e-mail address is taken";
-    /// No queue token, or one that is forged.
-    QueueTokenInvalid => "queue-token-invalid", "A queue token is required";
+    /// No queue token.
+    QueueTokenMissing => "queue-token-missing", "A queue token is required";
+    /// The queue token is no token, or not all of one.
+    QueueTokenMalformed => "queue-token-malformed", "The queue token is not whole";
+    /// The queue token names no algorithm, or another than ours.
+    QueueTokenUnsigned => "queue-token-unsigned", "The queue token is not signed";
+    /// The queue token was not signed by a key of ours, or for another use.
+    QueueTokenInvalid => "queue-token-invalid", "The queue token is not valid";
     /// The queue token belongs to another user.
     QueueTokenForeign => "queue-token-foreign", "The queue token belongs to somebody else";
+    /// The queue token is of another concert's line.
+    QueueTokenOtherConcert => "queue-token-other-concert", "The queue token is for another concert";
     /// The queue token's turn has not come yet.
     NotAdmitted => "not-admitted", "It is not your turn yet";
     /// The queue token's time is over, or its purchase is complete.

@@ -118,6 +118,9 @@ pub enum AppError {
     /// The hold was not made in time; whether it was made is not known.
     #[error("the hold was not made in time")]
     HoldDeadline,
+    /// The queue token is of another concert than the reservation.
+    #[error("the queue token is for another concert")]
+    QueueTokenOfOtherConcert,
     /// The credential does not allow to pay this reservation.
     #[error("the credential is not for this reservation")]
     PaymentTokenInvalid,

@@ -51,7 +51,9 @@ impl Booking {
                 if reservation.user_id != *user_id {
                     return Err(AppError::NotFound("reservation"));
                 }
-                if (reservation.concert_id, reservation.queue_number) == (*concert_id, *number) {
+                if reservation.concert_id != *concert_id {
+                    Err(AppError::QueueTokenOfOtherConcert)
+                } else if reservation.queue_number == *number {
                     Ok(reservation)
                 } else {
                     Err(AppError::PaymentTokenInvalid)

@@ -62,7 +62,7 @@ impl PaymentTokens {
         if wire.purpose == USE && wire.reservation == reservation.as_uuid() {
             Ok(UserId::from_uuid(wire.user))
         } else {
-            Err(InvalidToken)
+            Err(InvalidToken::Forged)
         }
     }
 }

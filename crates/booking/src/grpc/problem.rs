@@ -63,6 +63,7 @@ impl From<AppError> for Problem {
             AppError::PageLeft => Problem::of(ProblemCode::PageLeft),
             AppError::IdempotencyKeyReused => Problem::of(ProblemCode::IdempotencyKeyReused),
             AppError::HoldDeadline => Problem::of(ProblemCode::DeadlineExceeded),
+            AppError::QueueTokenOfOtherConcert => Problem::of(ProblemCode::QueueTokenOtherConcert),
             AppError::PaymentTokenInvalid => Problem::of(ProblemCode::PaymentTokenInvalid),
             AppError::Refused(refused) => of_refused(refused),
             AppError::Contended => Problem::of(ProblemCode::Unavailable),

@@ -53,11 +53,11 @@ async fn promise_14_no_other_credential_allows_to_pay() {
         number: right.number + 1,
         ..right.clone()
     };
-    for wrong in [elsewhere, another_place] {
-        assert_eq!(
-            code(world.payable(held.id, Credential::Queue(wrong)).await),
-            ProblemCode::PaymentTokenInvalid
-        );
+    for (wrong, why) in [
+        (elsewhere, ProblemCode::QueueTokenOtherConcert),
+        (another_place, ProblemCode::PaymentTokenInvalid),
+    ] {
+        assert_eq!(code(world.payable(held.id, Credential::Queue(wrong)).await), why);
     }
     let stranger = QueueCredential {
         user_id: UserId::new().to_string(),

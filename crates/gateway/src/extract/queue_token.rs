@@ -19,15 +19,13 @@ impl FromRequestParts<App> for QueueTokenHeader {
     type Rejection = ApiProblem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiProblem> {
-        let token = parts
-            .headers
-            .get(QUEUE_TOKEN)
-            .and_then(|value| value.to_str().ok())
-            .ok_or(ProblemCode::QueueTokenInvalid)?;
+        let token = parts.headers.get(QUEUE_TOKEN);
+        let token = token.ok_or(ProblemCode::QueueTokenMissing)?;
+        let token = token.to_str().map_err(|_| ProblemCode::QueueTokenMalformed)?;
         let claims = app
             .queue_tokens
             .verify(token)
-            .map_err(|_| ProblemCode::QueueTokenInvalid)?;
+            .map_err(queue_token::problem_code)?;
         Ok(Self {
             token: token.to_owned(),
             claims,

@@ -16,7 +16,7 @@ use vocabulary::{ConcertId, ProblemCode as P};
 
 use crate::draws::bytes;
 use crate::extract::{PathId, QueueTokenHeader};
-use crate::openapi::problems;
+use crate::openapi::{QUEUE_TOKEN, problems};
 use crate::problem::ApiProblem;
 use crate::state::App;
 use crate::wire::BrokenContract;
@@ -202,7 +202,7 @@ impl TryFrom<queue::GetProofResponse> for Proof {
     }
 }
 
-problems!(ProofProblems: &[P::QueueTokenInvalid, P::NotFound, P::DrawPending]);
+problems!(ProofProblems: QUEUE_TOKEN, &[P::NotFound, P::DrawPending]);
 
 /// That a receipt is under the root that was published. Only for those who came before the opening.
 #[utoipa::path(

@@ -17,7 +17,7 @@ use vocabulary::{PaymentId, ProblemCode as P, ReservationId};
 use super::created;
 use super::reservations::Reservation;
 use crate::extract::{Bearer, Body, Broken, IdempotencyKey, PathId, PaymentCredential, Rules};
-use crate::openapi::{BEARER, BODY, IDEMPOTENT, problems};
+use crate::openapi::{BEARER, BODY, IDEMPOTENT, QUEUE_TOKEN, problems};
 use crate::problem::ApiProblem;
 use crate::state::App;
 use crate::wire::{self, BrokenContract, PaymentStatus};
@@ -97,8 +97,8 @@ struct Unsettled {
     status: PaymentStatus,
 }
 
-problems!(PayProblems: BODY, BEARER, IDEMPOTENT, &[
-    P::PaymentTokenInvalid, P::QueueTokenInvalid, P::QueueTokenForeign, P::NotFound, P::InsufficientPoints,
+problems!(PayProblems: BODY, BEARER, QUEUE_TOKEN, IDEMPOTENT, &[
+    P::PaymentTokenInvalid, P::QueueTokenForeign, P::QueueTokenOtherConcert, P::NotFound, P::InsufficientPoints,
     P::PaymentInProgress, P::AlreadyPaid, P::PaymentWindowClosed, P::ScheduleCanceled, P::CardRequired, P::PaymentFailed,
 ]);
 

@@ -17,7 +17,7 @@ use vocabulary::{ConcertId, ProblemCode as P};
 use super::fairness::{Fairness, Receipt};
 use crate::draws::Place;
 use crate::extract::{Bearer, IdempotencyKey, PathId, QueueTokenHeader};
-use crate::openapi::{BEARER, problems};
+use crate::openapi::{BEARER, QUEUE_TOKEN, problems};
 use crate::problem::ApiProblem;
 use crate::rooms::Room;
 use crate::state::App;
@@ -189,7 +189,7 @@ async fn join_queue(
     Ok((status, Json(Ticket::try_from(ticket)?)))
 }
 
-problems!(StandingProblems: &[P::QueueTokenInvalid]);
+problems!(StandingProblems: QUEUE_TOKEN);
 
 /// How a queue token stands. Claims the turn when it has come: the page time runs from that answer.
 ///
@@ -215,7 +215,7 @@ async fn get_standing(State(app): State<App>, queue: QueueTokenHeader) -> Result
     Ok(Json(state.try_into()?))
 }
 
-problems!(LeaveProblems: &[P::QueueTokenInvalid]);
+problems!(LeaveProblems: QUEUE_TOKEN);
 
 /// Give a place up. A page is over at once; its place in the room is free.
 #[utoipa::path(

@@ -247,7 +247,7 @@ async fn a_payment_without_a_good_credential_is_refused_here() {
         .expect_problem(401, "payment-token-invalid");
     Answer::to(post().header("Queue-Token", "a.b.c"))
         .await
-        .expect_problem(401, "queue-token-invalid");
+        .expect_problem(401, "queue-token-malformed");
     let foreign = post()
         .bearer_auth(&mine.access_token)
         .header("Queue-Token", &other.queue_token);

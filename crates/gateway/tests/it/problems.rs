@@ -26,16 +26,20 @@ async fn every_code_has_its_status() {
         (400, "malformed-request"),
         (
             401,
-            "unauthenticated invalid-credentials invalid-refresh-token queue-token-invalid payment-token-invalid",
+            "unauthenticated access-token-expired invalid-credentials invalid-refresh-token queue-token-missing \
+             queue-token-malformed queue-token-unsigned queue-token-invalid payment-token-invalid",
         ),
         (402, "insufficient-points"),
-        (403, "forbidden queue-token-foreign not-admitted room-closed"),
+        (
+            403,
+            "forbidden queue-token-foreign queue-token-other-concert not-admitted",
+        ),
         (404, "route-not-found not-found"),
         (405, "method-not-allowed"),
         (
             409,
             "email-taken seat-unavailable reservation-not-releasable reservation-not-cancelable order-used \
-             payment-in-progress already-paid idempotency-key-in-progress draw-pending",
+             payment-in-progress already-paid idempotency-key-in-progress room-closed draw-pending",
         ),
         (
             410,
