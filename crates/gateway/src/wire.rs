@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 
 use prost_types::Timestamp;
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{MapAccess, Visitor};
+use serde::de::{IntoDeserializer as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use service_kit::problem::Problem;
 use time::OffsetDateTime;
@@ -115,6 +115,17 @@ pub(crate) fn read_optional_objects<'de, T: Deserialize<'de>, D: Deserializer<'d
     Ok(objects.map(|objects| objects.into_iter().map(|Object(object)| object).collect()))
 }
 
+/// Reads one of a few words that may be absent or null. A derived reader by itself would take an object too.
+pub(crate) fn read_optional_word<'de, T: Deserialize<'de> + Default, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    let word = Option::<String>::deserialize(deserializer)?;
+    word.map_or_else(
+        || Ok(T::default()),
+        |word| T::deserialize(word.into_deserializer()),
+    )
+}
+
 /// A word of the public API, read from its value in the contracts.
 macro_rules! public_words {
     ($(#[$meta:meta])* $name:ident from $contract:ty { $($(#[$vmeta:meta])* $variant:ident,)+ }) => {
@@ -170,6 +181,10 @@ public_words!(
         Scheduled,
         /// People join and are called.
         Open,
+        /// People join; nobody is called or let in, and nobody misses a turn.
+        Paused,
+        /// Nobody joins anew; those in line are called.
+        Draining,
     }
 );
 
@@ -188,6 +203,42 @@ public_words!(
         Canceled,
     }
 );
+
+/// What an organiser lets a waiting room do, once it has opened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub(crate) enum RoomMode {
+    /// People join and are called.
+    #[default]
+    Open,
+    /// People join; nobody is called or let in, and nobody misses a turn.
+    Paused,
+    /// Nobody joins anew; those who have a place keep it and are called.
+    Draining,
+}
+
+impl RoomMode {
+    /// The word of an upstream, which may leave OPEN out.
+    pub(crate) fn read(value: i32) -> Result<Self, BrokenContract> {
+        use contracts::concert::WaitingRoomMode as Word;
+        match Word::try_from(value) {
+            Ok(Word::Unspecified | Word::Open) => Ok(Self::Open),
+            Ok(Word::Paused) => Ok(Self::Paused),
+            Ok(Word::Draining) => Ok(Self::Draining),
+            Err(_) => Err(BrokenContract("WaitingRoom.mode")),
+        }
+    }
+
+    /// The word for an upstream.
+    pub(crate) const fn message(self) -> contracts::concert::WaitingRoomMode {
+        use contracts::concert::WaitingRoomMode as Word;
+        match self {
+            Self::Open => Word::Open,
+            Self::Paused => Word::Paused,
+            Self::Draining => Word::Draining,
+        }
+    }
+}
 
 /// How far a cancellation has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]

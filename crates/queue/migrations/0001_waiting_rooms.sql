@@ -7,6 +7,8 @@ CREATE TABLE rooms (
     admit_per_second integer     NOT NULL,
     -- Nobody is called before; absent = open.
     opens_at         timestamptz,
+    -- What the room does once it has opened.
+    mode             text        NOT NULL DEFAULT 'OPEN',
     -- Every number up to this one was called. Written before anybody is told.
     serving          bigint      NOT NULL DEFAULT 0,
     -- Every number up to this one was surely given to somebody.
@@ -24,6 +26,8 @@ CREATE TABLE rooms (
     CONSTRAINT rooms_capacity_is_bounded CHECK (capacity BETWEEN 1 AND 1000000),
     -- A room moves, and a tick of it stays small.
     CONSTRAINT rooms_pace_is_bounded CHECK (admit_per_second BETWEEN 1 AND 100000),
+    -- Only the modes there are.
+    CONSTRAINT rooms_mode_is_known CHECK (mode IN ('OPEN', 'PAUSED', 'DRAINING')),
     -- Only given numbers are called, only reserved numbers are given.
     CONSTRAINT rooms_numbers_are_in_order CHECK (0 <= serving AND serving <= issued_to AND issued_to <= reserved_to),
     -- Only the stages there are.

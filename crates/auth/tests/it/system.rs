@@ -255,6 +255,7 @@ macro_rules! not_scripted {
 not_scripted!(
     put_room: PutRoomRequest -> PutRoomResponse,
     get_room: GetRoomRequest -> GetRoomResponse,
+    get_room_stats: GetRoomStatsRequest -> GetRoomStatsResponse,
     get_token: GetTokenRequest -> GetTokenResponse,
     leave: LeaveRequest -> LeaveResponse,
     get_proof: GetProofRequest -> GetProofResponse,

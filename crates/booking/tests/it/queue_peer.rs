@@ -159,6 +159,13 @@ impl QueueService for QueuePeer {
         Err(Status::unimplemented("booking never calls this"))
     }
 
+    async fn get_room_stats(
+        &self,
+        _: Request<proto::GetRoomStatsRequest>,
+    ) -> Result<Response<proto::GetRoomStatsResponse>, Status> {
+        Err(Status::unimplemented("booking never calls this"))
+    }
+
     async fn watch_rooms(
         &self,
         _: Request<proto::WatchRoomsRequest>,

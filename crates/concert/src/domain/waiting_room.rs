@@ -12,12 +12,37 @@ pub const MAX_CAPACITY: u32 = 1_000_000;
 /// The most admissions per second that can be asked for.
 pub const MAX_ADMIT_PER_SECOND: u32 = 100_000;
 
+/// What a room is let do, once it has opened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum RoomMode {
+    /// People join and are called.
+    #[default]
+    Open,
+    /// People join; nobody is called or let in.
+    Paused,
+    /// Nobody joins anew; those in line are called.
+    Draining,
+}
+
+impl RoomMode {
+    /// The word of the public API.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "OPEN",
+            Self::Paused => "PAUSED",
+            Self::Draining => "DRAINING",
+        }
+    }
+}
+
 /// Settings of a waiting room, within their bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WaitingRoom {
     capacity: u32,
     admit_per_second: u32,
     opens_at: Option<OffsetDateTime>,
+    mode: RoomMode,
 }
 
 impl WaitingRoom {
@@ -25,10 +50,13 @@ impl WaitingRoom {
     #[must_use]
     pub fn details(&self) -> Value {
         let opens_at = self.opens_at.and_then(|at| at.format(&Rfc3339).ok());
-        json!({ "capacity": self.capacity, "admitPerSecond": self.admit_per_second, "opensAt": opens_at })
+        json!({
+            "capacity": self.capacity, "admitPerSecond": self.admit_per_second, "opensAt": opens_at,
+            "mode": self.mode.as_str(),
+        })
     }
 
-    /// `prefix` stands before the names of fields that are wrong.
+    /// Settings in mode OPEN. `prefix` stands before the names of fields that are wrong.
     ///
     /// # Errors
     /// Every field that is out of bounds.
@@ -63,10 +91,23 @@ impl WaitingRoom {
                 capacity,
                 admit_per_second,
                 opens_at,
+                mode: RoomMode::Open,
             })
         } else {
             Err(faults)
         }
+    }
+
+    /// The same settings in another mode.
+    #[must_use]
+    pub const fn in_mode(self, mode: RoomMode) -> Self {
+        Self { mode, ..self }
+    }
+
+    /// What the room does once it has opened.
+    #[must_use]
+    pub const fn mode(&self) -> RoomMode {
+        self.mode
     }
 
     /// The most visitors at once.

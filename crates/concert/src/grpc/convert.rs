@@ -11,7 +11,7 @@ use crate::domain::layout::Layout;
 use crate::domain::page::Page;
 use crate::domain::refund_policy::{RefundPolicy, RefundTier};
 use crate::domain::text::fault;
-use crate::domain::waiting_room::WaitingRoom;
+use crate::domain::waiting_room::{RoomMode, WaitingRoom};
 use crate::peers::CancellationProgress;
 
 /// `path` is where the public API has the room; empty = it is the body itself.
@@ -33,7 +33,22 @@ pub(super) fn waiting_room(
         .map(|at| time_of(&format!("{prefix}opensAt"), &at))
         .transpose()
         .map_err(|problem| problem.fields)?;
-    WaitingRoom::new(&prefix, room.capacity, room.admit_per_second, opens_at)
+    let mode = match pb::WaitingRoomMode::try_from(room.mode) {
+        Ok(pb::WaitingRoomMode::Unspecified | pb::WaitingRoomMode::Open) => Ok(RoomMode::Open),
+        Ok(pb::WaitingRoomMode::Paused) => Ok(RoomMode::Paused),
+        Ok(pb::WaitingRoomMode::Draining) => Ok(RoomMode::Draining),
+        Err(_) => Err(vec![fault(
+            format!("{prefix}mode"),
+            "must be OPEN, PAUSED or DRAINING",
+        )]),
+    };
+    match (
+        WaitingRoom::new(&prefix, room.capacity, room.admit_per_second, opens_at),
+        mode,
+    ) {
+        (Ok(room), Ok(mode)) => Ok(room.in_mode(mode)),
+        (room, mode) => Err(room.err().into_iter().chain(mode.err()).flatten().collect()),
+    }
 }
 
 /// Absent = everything until the beginning.
@@ -158,10 +173,16 @@ impl From<&Layout> for pb::Layout {
 
 impl From<WaitingRoom> for pb::WaitingRoom {
     fn from(room: WaitingRoom) -> Self {
+        let mode = match room.mode() {
+            RoomMode::Open => pb::WaitingRoomMode::Open,
+            RoomMode::Paused => pb::WaitingRoomMode::Paused,
+            RoomMode::Draining => pb::WaitingRoomMode::Draining,
+        };
         Self {
             capacity: room.capacity(),
             admit_per_second: room.admit_per_second(),
             opens_at: room.opens_at().map(timestamp),
+            mode: mode.into(),
         }
     }
 }
@@ -179,6 +200,13 @@ impl From<Stats> for pb::GetStatsResponse {
             serving_number: stats.room.serving_number,
             inside: stats.room.inside,
             schedules: schedules.collect(),
+            called: stats.room.called,
+            paying: stats.room.paying,
+            completed: stats.room.completed,
+            expired: stats.room.expired,
+            lapsed: stats.room.lapsed,
+            admitted: stats.room.admitted,
+            admitted_last_minute: stats.room.admitted_last_minute,
         }
     }
 }

@@ -6,7 +6,7 @@ use service_kit::grpc::client::Channel;
 use service_kit::problem::Problem;
 use vocabulary::{ConcertId, ProblemCode, UserId};
 
-use crate::domain::waiting_room::WaitingRoom;
+use crate::domain::waiting_room::{RoomMode, WaitingRoom};
 
 /// Who asks to see dates and seats.
 #[derive(Debug, Clone)]
@@ -26,6 +26,20 @@ pub struct Room {
     pub serving_number: u64,
     /// Visits in phase PAGE.
     pub inside: u32,
+    /// Called and expected.
+    pub called: u32,
+    /// Visits in phase PAYMENT.
+    pub paying: u64,
+    /// Visits that ended with a purchase.
+    pub completed: u64,
+    /// Visits that ended without one.
+    pub expired: u64,
+    /// Turns that were missed.
+    pub lapsed: u64,
+    /// Visits that were ever let in.
+    pub admitted: u64,
+    /// Of these, in the last 60 s.
+    pub admitted_last_minute: u64,
 }
 
 /// The queue service.
@@ -54,6 +68,7 @@ impl Queue {
                 capacity: room.capacity(),
                 admit_per_second: room.admit_per_second(),
                 opens_at: room.opens_at().map(timestamp),
+                mode: mode_message(room.mode()).into(),
             }),
         };
         let answer = self.client.clone().put_room(request).await?.into_inner();
@@ -66,7 +81,14 @@ impl Queue {
             .map(|at| time_of("opensAt", &at))
             .transpose()
             .map_err(|_| incomplete())?;
-        WaitingRoom::new("", settings.capacity, settings.admit_per_second, opens_at).map_err(|_| incomplete())
+        let mode = match settings.mode() {
+            queue::RoomMode::Unspecified | queue::RoomMode::Open => RoomMode::Open,
+            queue::RoomMode::Paused => RoomMode::Paused,
+            queue::RoomMode::Draining => RoomMode::Draining,
+        };
+        WaitingRoom::new("", settings.capacity, settings.admit_per_second, opens_at)
+            .map(|room| room.in_mode(mode))
+            .map_err(|_| incomplete())
     }
 
     /// Live counts of a concert's room.
@@ -74,15 +96,22 @@ impl Queue {
     /// # Errors
     /// The peer's problem.
     pub async fn room(&self, concert_id: ConcertId) -> Result<Room, Problem> {
-        let request = queue::GetRoomRequest {
+        let request = queue::GetRoomStatsRequest {
             concert_id: concert_id.to_string(),
         };
-        let answer = self.client.clone().get_room(request).await?.into_inner();
+        let answer = self.client.clone().get_room_stats(request).await?.into_inner();
         let room = answer.room.ok_or_else(incomplete)?;
         Ok(Room {
             waiting: room.waiting,
             serving_number: room.serving_number,
             inside: room.inside,
+            called: room.called,
+            paying: answer.paying,
+            completed: answer.completed,
+            expired: answer.expired,
+            lapsed: answer.lapsed,
+            admitted: answer.admitted,
+            admitted_last_minute: answer.admitted_last_minute,
         })
     }
 
@@ -99,6 +128,14 @@ impl Queue {
         };
         self.client.clone().check_visit(request).await?;
         Ok(())
+    }
+}
+
+const fn mode_message(mode: RoomMode) -> queue::RoomMode {
+    match mode {
+        RoomMode::Open => queue::RoomMode::Open,
+        RoomMode::Paused => queue::RoomMode::Paused,
+        RoomMode::Draining => queue::RoomMode::Draining,
     }
 }
 

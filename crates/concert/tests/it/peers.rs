@@ -85,17 +85,31 @@ impl QueueService for Peers {
         }))
     }
 
-    async fn get_room(&self, request: Request<qu::GetRoomRequest>) -> Answer<qu::GetRoomResponse> {
+    async fn get_room(&self, _: Request<qu::GetRoomRequest>) -> Answer<qu::GetRoomResponse> {
+        Err(Status::unimplemented("not asked"))
+    }
+
+    async fn get_room_stats(
+        &self,
+        request: Request<qu::GetRoomStatsRequest>,
+    ) -> Answer<qu::GetRoomStatsResponse> {
         let script = self.queue()?;
         let settings = script.rooms.get(&request.into_inner().concert_id);
-        Ok(Response::new(qu::GetRoomResponse {
+        Ok(Response::new(qu::GetRoomStatsResponse {
             room: Some(qu::Room {
                 settings: settings.copied(),
                 waiting: 7,
                 serving_number: 120,
                 inside: 3,
+                called: 2,
                 ..Default::default()
             }),
+            paying: 4,
+            completed: 50,
+            expired: 6,
+            lapsed: 8,
+            admitted: 63,
+            admitted_last_minute: 9,
         }))
     }
 

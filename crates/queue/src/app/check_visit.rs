@@ -44,7 +44,7 @@ impl Queue {
             return Err(AppError::TokenForeign);
         }
         if claims.concert_id != concert {
-            return Err(AppError::NotAdmitted);
+            return Err(AppError::TokenOfOtherConcert);
         }
         let arrival = claims.number;
         let number = self

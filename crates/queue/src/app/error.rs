@@ -15,14 +15,17 @@ pub enum AppError {
     /// The room's settings are out of bounds.
     #[error("the settings are out of bounds")]
     Settings(Vec<SettingsError>),
-    /// The token is forged, or no queue token.
+    /// The token is no queue token of ours.
     #[error("the queue token is not valid")]
-    TokenInvalid,
+    TokenInvalid(#[from] queue_token::InvalidToken),
     /// The token is another user's.
     #[error("the queue token belongs to somebody else")]
     TokenForeign,
-    /// The token is of another concert, or its turn has not come.
-    #[error("it is not this token's turn at this concert")]
+    /// The token is of another concert's line.
+    #[error("the queue token is for another concert")]
+    TokenOfOtherConcert,
+    /// The token's turn has not come.
+    #[error("it is not this token's turn")]
     NotAdmitted,
     /// The token's visit is over.
     #[error("the queue token's time is over")]

@@ -17,6 +17,7 @@ mod leave;
 mod proof;
 mod reconcile;
 mod rooms;
+mod stats;
 mod waker;
 
 use std::collections::BTreeMap;
@@ -24,7 +25,7 @@ use std::sync::{Arc, Mutex};
 
 use fair_draw::{Chunks, Permutation, ReceiptKey};
 use queue_token::pace::lobby_poll_after_ms;
-use queue_token::{Claims, QueueTokens};
+use queue_token::{Claims, InvalidToken, QueueTokens};
 use time::OffsetDateTime;
 use tokio::sync::{Semaphore, watch};
 use vocabulary::{ConcertId, QueueNumber, VisitId};
@@ -35,9 +36,12 @@ pub use error::AppError;
 pub use join::Ticket;
 pub use proof::Proof;
 pub use rooms::{RoomView, Snapshot};
+pub use stats::RoomStats;
 
 use crate::beacon::Beacon;
-use crate::domain::{AdmissionMeter, Draw, Place, Room, Stage, Timings, TokenState, index_of, millis};
+use crate::domain::{
+    AdmissionMeter, Draw, Place, Room, RoomState, Stage, Timings, TokenState, index_of, millis,
+};
 use crate::store::{DrawStore, Line, LineError, VisitStore};
 use gather::Batches;
 use known::Known;
@@ -60,6 +64,8 @@ pub struct TokenView {
     pub expires_at: Option<OffsetDateTime>,
     /// The visit, once there is one.
     pub visit_id: Option<VisitId>,
+    /// The room is paused: one who waits is not let in for now, and misses no turn.
+    pub paused: bool,
 }
 
 /// Settings of the service itself.
@@ -120,7 +126,7 @@ impl Queue {
     }
 
     fn verify(&self, token: &str) -> Result<Claims, AppError> {
-        self.tokens.verify(token).map_err(|_| AppError::TokenInvalid)
+        Ok(self.tokens.verify(token)?)
     }
 
     /// The place in line of one whose token carries `arrival`. `None`: it is in the lobby, and not drawn yet.
@@ -167,7 +173,7 @@ impl Queue {
             .as_ref()
             .is_some_and(|visit| visit.user_id != claims.user_id)
         {
-            return Err(AppError::TokenInvalid);
+            return Err(InvalidToken::Forged.into());
         }
         Ok(place)
     }
@@ -204,10 +210,13 @@ impl Queue {
         const PROCESSING_POLL_MS: f64 = 2_000.0;
         const ENDED_POLL_MS: u32 = 30_000;
         let jitter: f64 = rand::random();
+        let waits = matches!(state, TokenState::Waiting | TokenState::TurnMissed);
+        let paused = waits && room.state() == RoomState::Paused;
         let (eta_seconds, poll_after_ms) = match state {
             TokenState::Waiting | TokenState::TurnMissed => {
                 let pace = self.pace(room);
-                (pace.eta_seconds(position), pace.poll_after_ms(position, jitter))
+                let eta_seconds = pace.eta_seconds(position).filter(|_| !paused);
+                (eta_seconds, pace.poll_after_ms(position, jitter))
             }
             TokenState::Page | TokenState::Payment => {
                 (None, (PROCESSING_POLL_MS * (0.8 + jitter * 0.2)) as u32)
@@ -223,6 +232,7 @@ impl Queue {
             poll_after_ms,
             expires_at: None,
             visit_id: None,
+            paused,
         }
     }
 

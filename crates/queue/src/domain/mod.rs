@@ -13,7 +13,10 @@ pub use draw::{
 };
 pub use meter::AdmissionMeter;
 pub use place::{Place, Standing};
-pub use room::{NumberRange, Room, RoomSettings, RoomState, SettingsError, Stage, Timings, UnknownStage};
+pub use room::{
+    NumberRange, Room, RoomMode, RoomSettings, RoomState, SettingsError, Stage, Timings, UnknownMode,
+    UnknownStage,
+};
 pub use token::{Event, Refused, TokenState, apply};
 pub use visit::{Visit, VisitState};
 

@@ -23,6 +23,59 @@ pub struct RoomSettings {
     capacity: u32,
     admit_per_second: u32,
     opens_at: Option<OffsetDateTime>,
+    mode: RoomMode,
+}
+
+/// What the organiser lets a room do, once it has opened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum RoomMode {
+    /// People join and are called.
+    #[default]
+    Open,
+    /// People join; nobody is called or let in, and nobody misses a turn meanwhile.
+    Paused,
+    /// Nobody joins anew; those who have a place keep it and are called.
+    Draining,
+}
+
+/// Text that is no mode of a room.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is not a room's mode")]
+pub struct UnknownMode(String);
+
+impl FromStr for RoomMode {
+    type Err = UnknownMode;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        match word {
+            "OPEN" => Ok(Self::Open),
+            "PAUSED" => Ok(Self::Paused),
+            "DRAINING" => Ok(Self::Draining),
+            _ => Err(UnknownMode(word.to_owned())),
+        }
+    }
+}
+
+impl RoomMode {
+    /// The word that it is kept as.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "OPEN",
+            Self::Paused => "PAUSED",
+            Self::Draining => "DRAINING",
+        }
+    }
+
+    /// The state of an opened room in this mode.
+    #[must_use]
+    pub const fn state(self) -> RoomState {
+        match self {
+            Self::Open => RoomState::Open,
+            Self::Paused => RoomState::Paused,
+            Self::Draining => RoomState::Draining,
+        }
+    }
 }
 
 /// A setting that breaks its rule.
@@ -42,7 +95,7 @@ impl RoomSettings {
     /// The fastest pace.
     pub const MAX_ADMIT_PER_SECOND: u32 = 100_000;
 
-    /// Settings within their bounds. No `opens_at` = open now.
+    /// Settings within their bounds, in mode OPEN. No `opens_at` = open now.
     ///
     /// # Errors
     /// Every setting that is out of its bounds.
@@ -62,12 +115,25 @@ impl RoomSettings {
             capacity,
             admit_per_second,
             opens_at,
+            mode: RoomMode::Open,
         };
         if errors.is_empty() {
             Ok(settings)
         } else {
             Err(errors)
         }
+    }
+
+    /// The same settings in another mode.
+    #[must_use]
+    pub const fn in_mode(self, mode: RoomMode) -> Self {
+        Self { mode, ..self }
+    }
+
+    /// What the room does once it has opened.
+    #[must_use]
+    pub const fn mode(&self) -> RoomMode {
+        self.mode
     }
 
     /// The most visits in phase PAGE at any instant.
@@ -88,26 +154,38 @@ impl RoomSettings {
         self.opens_at
     }
 
-    /// Whether somebody may be called at `now`.
+    /// What the room does at `now`, as far as the settings tell.
     #[must_use]
     pub fn state_at(&self, now: OffsetDateTime) -> RoomState {
         match self.opens_at {
             Some(opens_at) if now < opens_at => RoomState::Scheduled,
-            _ => RoomState::Open,
+            _ => self.mode.state(),
         }
     }
 }
 
-/// Whether a room calls.
+/// What a room does at present.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RoomState {
     /// Not open yet, or not drawn yet: people join, nobody is called.
     Scheduled,
     /// People join and are called.
     Open,
+    /// People join; nobody is called or let in.
+    Paused,
+    /// Nobody joins anew; those in line are called.
+    Draining,
 }
 
-/// What a room does at present, as it is kept.
+impl RoomState {
+    /// Whether people are called.
+    #[must_use]
+    pub const fn calls(self) -> bool {
+        matches!(self, Self::Open | Self::Draining)
+    }
+}
+
+/// How far a room has come with its opening, as it is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
     /// People gather; no number is given.
@@ -169,7 +247,7 @@ pub struct Room {
 }
 
 impl Room {
-    /// Whether the room calls: its opening has come, and those who gathered have their numbers.
+    /// What the room does: nobody is called before its opening has come and those who gathered have their numbers.
     #[must_use]
     pub fn state(&self) -> RoomState {
         match self.stage {
@@ -181,7 +259,7 @@ impl Room {
     /// Whether the lobby, if there is one, is to be closed.
     #[must_use]
     pub fn is_due(&self) -> bool {
-        self.settings.state_at(self.now) == RoomState::Open
+        self.settings.state_at(self.now) != RoomState::Scheduled
     }
 
     /// Whether the room will have no lobby any more, so that a token's number means what it does now.

@@ -5,8 +5,10 @@ use fair_draw::Hash;
 use service_kit::problem::Problem;
 use vocabulary::QueueTokenStatus;
 
-use crate::app::{Proof, RoomView, Ticket, TokenView, VisitOutcome, VisitPurpose};
-use crate::domain::{Draw, DrawState, OperatorTrusted, RoomSettings, RoomState, SettingsError, TokenState};
+use crate::app::{Proof, RoomStats, RoomView, Ticket, TokenView, VisitOutcome, VisitPurpose};
+use crate::domain::{
+    Draw, DrawState, OperatorTrusted, RoomMode, RoomSettings, RoomState, SettingsError, TokenState,
+};
 
 pub(super) fn token_state(view: TokenView) -> queue::TokenState {
     let (status, phase) = match view.state {
@@ -26,10 +28,13 @@ pub(super) fn token_state(view: TokenView) -> queue::TokenState {
         position: view.position,
         ahead: view.position.saturating_sub(1),
         eta_seconds: view.eta_seconds,
+        eta_from_seconds: None,
+        eta_to_seconds: None,
         poll_after_ms: view.poll_after_ms,
         expires_at: view.expires_at.map(timestamp),
         turn_missed: view.state == TokenState::TurnMissed,
         visit_id: view.visit_id.map(|id| id.to_string()).unwrap_or_default(),
+        paused: view.paused,
     }
 }
 
@@ -102,6 +107,13 @@ pub(super) fn room(view: &RoomView) -> queue::Room {
     let state = match view.state {
         RoomState::Scheduled => queue::RoomState::Scheduled,
         RoomState::Open => queue::RoomState::Open,
+        RoomState::Paused => queue::RoomState::Paused,
+        RoomState::Draining => queue::RoomState::Draining,
+    };
+    let mode = match settings.mode() {
+        RoomMode::Open => queue::RoomMode::Open,
+        RoomMode::Paused => queue::RoomMode::Paused,
+        RoomMode::Draining => queue::RoomMode::Draining,
     };
     queue::Room {
         concert_id: view.room.concert_id.to_string(),
@@ -115,10 +127,26 @@ pub(super) fn room(view: &RoomView) -> queue::Room {
             capacity: settings.capacity(),
             admit_per_second: settings.admit_per_second(),
             opens_at: settings.opens_at().map(timestamp),
+            mode: mode.into(),
         }),
         admitted_per_second_milli: view.admitted_per_second_milli,
+        admitted_per_second_low_milli: 0,
+        admitted_per_second_high_milli: 0,
         claim_seconds: view.claim_seconds,
         fairness: view.draw.as_deref().map(fairness),
+    }
+}
+
+pub(super) fn stats(stats: &RoomStats) -> queue::GetRoomStatsResponse {
+    let visits = &stats.visits;
+    queue::GetRoomStatsResponse {
+        room: Some(room(&stats.view)),
+        paying: visits.paying,
+        completed: visits.completed,
+        expired: visits.expired,
+        lapsed: stats.lapsed,
+        admitted: visits.admitted,
+        admitted_last_minute: visits.admitted_last_minute,
     }
 }
 
@@ -131,11 +159,14 @@ pub(super) fn settings(
     let opens_at = opens_at
         .map(|time| contracts::time_of("opensAt", time))
         .transpose()?;
-    Ok(RoomSettings::new(
-        settings.capacity,
-        settings.admit_per_second,
-        opens_at,
-    ))
+    let mode = match queue::RoomMode::try_from(settings.mode) {
+        Ok(queue::RoomMode::Unspecified | queue::RoomMode::Open) => RoomMode::Open,
+        Ok(queue::RoomMode::Paused) => RoomMode::Paused,
+        Ok(queue::RoomMode::Draining) => RoomMode::Draining,
+        Err(_) => return Err(Problem::field("mode", "must be OPEN, PAUSED or DRAINING")),
+    };
+    let settings = RoomSettings::new(settings.capacity, settings.admit_per_second, opens_at);
+    Ok(settings.map(|settings| settings.in_mode(mode)))
 }
 
 pub(super) fn purpose(purpose: queue::VisitPurpose) -> Result<VisitPurpose, Problem> {

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use contracts::queue::queue_service_server::QueueService;
 use contracts::queue::{
     CheckVisitRequest, CheckVisitResponse, EndPageRequest, EndPageResponse, EndVisitRequest,
-    EndVisitResponse, GetProofRequest, GetProofResponse, GetRoomRequest, GetRoomResponse, GetTokenRequest,
-    GetTokenResponse, JoinRequest, JoinResponse, LeaveRequest, LeaveResponse, ListLeavesRequest,
-    ListLeavesResponse, PutRoomRequest, PutRoomResponse, WatchRoomsRequest, WatchRoomsResponse,
+    EndVisitResponse, GetProofRequest, GetProofResponse, GetRoomRequest, GetRoomResponse,
+    GetRoomStatsRequest, GetRoomStatsResponse, GetTokenRequest, GetTokenResponse, JoinRequest, JoinResponse,
+    LeaveRequest, LeaveResponse, ListLeavesRequest, ListLeavesResponse, PutRoomRequest, PutRoomResponse,
+    WatchRoomsRequest, WatchRoomsResponse,
 };
 use contracts::{parse_id, timestamp};
 use futures::StreamExt as _;
@@ -57,6 +58,15 @@ impl QueueService for Service {
         Ok(Response::new(GetRoomResponse {
             room: Some(convert::room(&room)),
         }))
+    }
+
+    async fn get_room_stats(
+        &self,
+        request: Request<GetRoomStatsRequest>,
+    ) -> Result<Response<GetRoomStatsResponse>, Status> {
+        let concert = parse_id("concertId", &request.get_ref().concert_id)?;
+        let stats = self.queue.room_stats(concert).await.map_err(Problem::from)?;
+        Ok(Response::new(convert::stats(&stats)))
     }
 
     type WatchRoomsStream = BoxStream<'static, Result<WatchRoomsResponse, Status>>;

@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use vocabulary::{ConcertId, QueueNumber, UserId};
 
 use super::visits::Filling;
-use crate::domain::{NumberRange, Room, RoomState, millis};
+use crate::domain::{NumberRange, Room, millis};
 
 /// Small hashes are kept compactly (up to 128 entries each by default): with so many, a million users fit.
 const USER_BUCKETS: u16 = 16_384;
@@ -380,13 +380,12 @@ impl Line {
         claim_window: Duration,
     ) -> Result<Option<Plan>, LineError> {
         let mut script = PLAN.prepare_invoke();
-        let open = room.state() == RoomState::Open;
         script
             .key(room_key(room.concert_id))
             .arg(millis(room.now))
             .arg(room.settings.capacity())
             .arg(room.settings.admit_per_second())
-            .arg(u8::from(open))
+            .arg(u8::from(room.state().calls()))
             .arg(millis(room.now + claim_window))
             .arg(WALK_LIMIT);
         ranges(&mut script, doubtful);

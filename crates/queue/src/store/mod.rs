@@ -8,10 +8,12 @@ mod draws;
 mod line;
 mod lobby;
 mod rooms;
+mod stats;
 mod visits;
 
 pub use draws::{DrawStore, Gone};
 pub use line::{Block, Claim, ClaimWindows, Claimed, Counts, Filler, Join, Line, LineError, Plan};
 pub use lobby::{Left, LobbyPlace};
 pub use rooms::DrawSecrets;
+pub use stats::VisitCounts;
 pub use visits::{Admission, Ended, Filling, MIGRATOR, StoreError, Transition, VisitStore};

@@ -13,6 +13,7 @@ pub(super) struct RoomRow {
     pub capacity: i32,
     pub admit_per_second: i32,
     pub opens_at: Option<OffsetDateTime>,
+    pub mode: String,
     pub stage: String,
     pub drawn_to: i64,
     pub serving: i64,
@@ -29,9 +30,10 @@ impl TryFrom<RoomRow> for Room {
         let bound = |value: i32| u32::try_from(value).unwrap_or(0);
         let settings = RoomSettings::new(bound(row.capacity), bound(row.admit_per_second), row.opens_at)
             .map_err(|mut errors| errors.pop().map_or_else(|| unreadable("settings"), unreadable))?;
+        let mode = row.mode.parse().map_err(unreadable)?;
         Ok(Self {
             concert_id: ConcertId::from_uuid(row.concert_id),
-            settings,
+            settings: settings.in_mode(mode),
             stage: row.stage.parse().map_err(unreadable)?,
             drawn_to: number(row.drawn_to),
             serving: number(row.serving),
@@ -80,15 +82,16 @@ impl VisitStore {
         .await?;
         let row = sqlx::query_as!(
             RoomRow,
-            r#"INSERT INTO rooms (concert_id, capacity, admit_per_second, opens_at) VALUES ($1, $2, $3, $4)
+            r#"INSERT INTO rooms (concert_id, capacity, admit_per_second, opens_at, mode) VALUES ($1, $2, $3, $4, $5)
             ON CONFLICT (concert_id) DO UPDATE SET capacity = excluded.capacity,
-                admit_per_second = excluded.admit_per_second, opens_at = excluded.opens_at
-            RETURNING concert_id, capacity, admit_per_second, opens_at, stage, drawn_to, serving, issued_to,
+                admit_per_second = excluded.admit_per_second, opens_at = excluded.opens_at, mode = excluded.mode
+            RETURNING concert_id, capacity, admit_per_second, opens_at, mode, stage, drawn_to, serving, issued_to,
                 reserved_to, epoch, frontrow_now() AS "now!""#,
             concert.as_uuid(),
             settings.capacity().cast_signed(),
             settings.admit_per_second().cast_signed(),
             settings.opens_at(),
+            settings.mode().as_str(),
         )
         .fetch_one(&mut *tx)
         .await?;
@@ -114,7 +117,7 @@ impl VisitStore {
     pub async fn room(&self, concert: ConcertId) -> Result<Option<Room>, StoreError> {
         let row = sqlx::query_as!(
             RoomRow,
-            r#"SELECT concert_id, capacity, admit_per_second, opens_at, stage, drawn_to, serving, issued_to, reserved_to,
+            r#"SELECT concert_id, capacity, admit_per_second, opens_at, mode, stage, drawn_to, serving, issued_to, reserved_to,
                 epoch, frontrow_now() AS "now!" FROM rooms WHERE concert_id = $1"#,
             concert.as_uuid(),
         )
@@ -130,7 +133,7 @@ impl VisitStore {
     pub async fn rooms(&self) -> Result<Vec<Room>, StoreError> {
         let rows = sqlx::query_as!(
             RoomRow,
-            r#"SELECT concert_id, capacity, admit_per_second, opens_at, stage, drawn_to, serving, issued_to, reserved_to,
+            r#"SELECT concert_id, capacity, admit_per_second, opens_at, mode, stage, drawn_to, serving, issued_to, reserved_to,
                 epoch, frontrow_now() AS "now!" FROM rooms"#,
         )
         .fetch_all(&self.pool)

@@ -147,7 +147,8 @@ impl VisitStore {
         looked_up: QueueNumber,
     ) -> Result<Option<Place>, StoreError> {
         let row = sqlx::query!(
-            r#"SELECT r.capacity, r.admit_per_second, r.opens_at, r.stage, r.drawn_to, r.serving, r.issued_to, r.reserved_to, r.epoch,
+            r#"SELECT r.capacity, r.admit_per_second, r.opens_at, r.mode, r.stage, r.drawn_to, r.serving,
+                r.issued_to, r.reserved_to, r.epoch,
                 frontrow_now() AS "now!", v.visit_id AS "visit_id?", v.user_id AS "user_id?", v.state AS "state?",
                 v.page_ends_at, v.hold_lease_until, c.called_at AS "called_at?"
             FROM rooms r
@@ -179,6 +180,7 @@ impl VisitStore {
             capacity: row.capacity,
             admit_per_second: row.admit_per_second,
             opens_at: row.opens_at,
+            mode: row.mode,
             stage: row.stage,
             drawn_to: row.drawn_to,
             serving: row.serving,

@@ -2,6 +2,7 @@
 
 use queue::app::{AppError, VisitOutcome, VisitPurpose};
 use queue::domain::{HOLD_LEASE, TokenState};
+use queue_token::InvalidToken;
 use rstest::rstest;
 use vocabulary::{ConcertId, UserId, VisitId};
 
@@ -36,7 +37,7 @@ async fn a_visit_is_open_while_on_its_page_and_refused_by_name_otherwise(
     };
     assert!(matches!(
         check(&world, concert, &forged, purpose).await,
-        Err(AppError::TokenInvalid)
+        Err(AppError::TokenInvalid(InvalidToken::Malformed))
     ));
     let foreign = Person {
         user: UserId::new(),
@@ -49,7 +50,7 @@ async fn a_visit_is_open_while_on_its_page_and_refused_by_name_otherwise(
     let elsewhere = world.room(1).await;
     assert!(matches!(
         check(&world, elsewhere, &buyer, purpose).await,
-        Err(AppError::NotAdmitted)
+        Err(AppError::TokenOfOtherConcert)
     ));
 
     let paying = world.enter(concert).await;

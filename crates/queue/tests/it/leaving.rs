@@ -2,6 +2,8 @@
 
 use queue::app::{AppError, VisitOutcome};
 use queue::domain::TokenState;
+use queue_token::InvalidToken;
+use vocabulary::{ConcertId, UserId};
 
 use crate::world::{CLAIM, World};
 
@@ -101,8 +103,18 @@ async fn leaving_twice_is_leaving_once_and_one_may_join_anew() {
 #[tokio::test]
 async fn only_a_token_of_ours_leaves() {
     let world = World::start().await;
-    let refused = world.queue.leave("forged").await;
-    assert!(matches!(refused, Err(AppError::TokenInvalid)), "{refused:?}");
+    let forger = World::start().await;
+    let forged = forger.token(ConcertId::new(), UserId::new(), 1);
+    for (token, why) in [
+        (&*forged, InvalidToken::Forged),
+        ("no token", InvalidToken::Malformed),
+    ] {
+        let refused = world.queue.leave(token).await;
+        assert!(
+            matches!(refused, Err(AppError::TokenInvalid(named)) if named == why),
+            "{refused:?}"
+        );
+    }
 }
 
 #[tokio::test]

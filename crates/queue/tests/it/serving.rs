@@ -98,7 +98,7 @@ fn settings(capacity: u32) -> RoomSettings {
     RoomSettings {
         capacity,
         admit_per_second: 1_000,
-        opens_at: None,
+        ..RoomSettings::default()
     }
 }
 
@@ -248,7 +248,7 @@ async fn what_is_missing_or_wrong_is_named() {
         settings: Some(RoomSettings {
             capacity: 0,
             admit_per_second: 100_001,
-            opens_at: None,
+            ..RoomSettings::default()
         }),
     };
     let wrong = problem(client.put_room(wrong).await.unwrap_err());
@@ -312,11 +312,11 @@ async fn what_is_missing_or_wrong_is_named() {
     };
     assert_eq!(
         problem(client.leave(leave).await.unwrap_err()).code,
-        ProblemCode::QueueTokenInvalid
+        ProblemCode::QueueTokenMalformed
     );
     assert_eq!(
         problem(process.get_token("").await.unwrap_err()).code,
-        ProblemCode::QueueTokenInvalid
+        ProblemCode::QueueTokenMissing
     );
 }
 

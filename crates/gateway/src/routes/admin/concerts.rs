@@ -19,7 +19,7 @@ use crate::problem::ApiProblem;
 use crate::routes::concerts::RefundTier;
 use crate::routes::created;
 use crate::state::App;
-use crate::wire::{self, BrokenContract};
+use crate::wire::{self, BrokenContract, RoomMode};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -45,6 +45,10 @@ struct WaitingRoom {
         skip_serializing_if = "Option::is_none"
     )]
     opens_at: Option<OffsetDateTime>,
+    /// What it does once it has opened; absent = OPEN.
+    #[serde(default, deserialize_with = "wire::read_optional_word")]
+    #[schema(required = false)]
+    mode: RoomMode,
 }
 
 impl WaitingRoom {
@@ -53,6 +57,7 @@ impl WaitingRoom {
             capacity: self.capacity,
             admit_per_second: self.admit_per_second,
             opens_at: self.opens_at.map(contracts::timestamp),
+            mode: self.mode.message().into(),
         }
     }
 }
@@ -67,6 +72,7 @@ impl TryFrom<concert::WaitingRoom> for WaitingRoom {
             capacity: room.capacity,
             admit_per_second: room.admit_per_second,
             opens_at: wire::optional_time("WaitingRoom.opens_at", room.opens_at)?,
+            mode: RoomMode::read(room.mode)?,
         })
     }
 }

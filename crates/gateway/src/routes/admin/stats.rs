@@ -36,8 +36,22 @@ struct Stats {
     /// Numbers given and not called.
     waiting: u64,
     serving_number: u64,
+    /// Called, and expected within the claim window.
+    called: u32,
     /// Visits on their page.
     inside: u32,
+    /// Visits that made a hold and pay.
+    paying: u64,
+    /// Visits that ended with a purchase.
+    completed: u64,
+    /// Visits that ended without one.
+    expired: u64,
+    /// Turns that were missed, those included whose owners came late after all.
+    lapsed: u64,
+    /// Visits that were ever let in.
+    admitted: u64,
+    /// Of these, in the last 60 seconds.
+    admitted_last_minute: u64,
     schedules: Vec<ScheduleStats>,
 }
 
@@ -75,7 +89,14 @@ async fn get_stats(
     Ok(Json(Stats {
         waiting: answer.waiting,
         serving_number: answer.serving_number,
+        called: answer.called,
         inside: answer.inside,
+        paying: answer.paying,
+        completed: answer.completed,
+        expired: answer.expired,
+        lapsed: answer.lapsed,
+        admitted: answer.admitted,
+        admitted_last_minute: answer.admitted_last_minute,
         schedules: schedules.collect(),
     }))
 }

@@ -1,0 +1,33 @@
+//! What became of a room's visits, for its operator.
+
+use vocabulary::ConcertId;
+
+use super::{AppError, Queue, RoomView};
+use crate::store::VisitCounts;
+
+/// A room, with what became of those who were called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoomStats {
+    /// Waiting, called, inside.
+    pub view: RoomView,
+    /// Visits, by what became of them.
+    pub visits: VisitCounts,
+    /// Turns that were missed.
+    pub lapsed: u64,
+}
+
+impl Queue {
+    /// A room with its counts of this moment.
+    ///
+    /// # Errors
+    /// No such room; Postgres is away.
+    pub async fn room_stats(&self, concert: ConcertId) -> Result<RoomStats, AppError> {
+        let view = self.get_room(concert).await?;
+        let visits = self.visits.count_visits(concert).await?;
+        Ok(RoomStats {
+            view,
+            visits,
+            lapsed: 0,
+        })
+    }
+}

@@ -1,0 +1,47 @@
+//! Visits of a room, counted for its operator: a scan of an index alone, and only when asked.
+
+use vocabulary::ConcertId;
+
+use super::visits::{StoreError, VisitStore};
+
+/// Visits of a room by what became of them. Places that were given up before their turn are none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VisitCounts {
+    /// In phase PAYMENT.
+    pub paying: u64,
+    /// Ended with a purchase.
+    pub completed: u64,
+    /// Ended without one.
+    pub expired: u64,
+    /// Ever let in.
+    pub admitted: u64,
+    /// Of these, in the last 60 s.
+    pub admitted_last_minute: u64,
+}
+
+impl VisitStore {
+    /// Counts a room's visits.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn count_visits(&self, concert: ConcertId) -> Result<VisitCounts, StoreError> {
+        let row = sqlx::query!(
+            r#"SELECT count(*) FILTER (WHERE state = 'PAYMENT') AS "paying!",
+                count(*) FILTER (WHERE state = 'COMPLETED') AS "completed!",
+                count(*) FILTER (WHERE state = 'EXPIRED') AS "expired!",
+                count(*) AS "admitted!",
+                count(*) FILTER (WHERE admitted_at > frontrow_now() - interval '60 seconds') AS "admitted_last_minute!"
+            FROM visits WHERE concert_id = $1 AND admitted_at IS NOT NULL"#,
+            concert.as_uuid(),
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(VisitCounts {
+            paying: row.paying.unsigned_abs(),
+            completed: row.completed.unsigned_abs(),
+            expired: row.expired.unsigned_abs(),
+            admitted: row.admitted.unsigned_abs(),
+            admitted_last_minute: row.admitted_last_minute.unsigned_abs(),
+        })
+    }
+}
