@@ -221,34 +221,40 @@ fn patched(token: &str, index: usize, part: &str) -> String {
 }
 
 #[rstest]
-#[case::none(None, "queue-token-missing")]
-#[case::empty(Some(|_: &Person| String::new()), "queue-token-missing")]
-#[case::no_token(Some(|_: &Person| "a.b.c".to_owned()), "queue-token-malformed")]
-#[case::cut(Some(|mine: &Person| mine.queue_token[..mine.queue_token.len() - 2].to_owned()), "queue-token-malformed")]
-#[case::huge(Some(|mine: &Person| mine.queue_token.repeat(40)), "queue-token-malformed")]
-#[case::no_text(Some(|_: &Person| "t\u{f8}ken".to_owned()), "queue-token-malformed")]
+#[case::none(|_: &Person| None, "queue-token-missing")]
+#[case::empty(|_: &Person| Some(String::new()), "queue-token-missing")]
+#[case::no_token(|_: &Person| Some("a.b.c".to_owned()), "queue-token-malformed")]
+#[case::cut(
+    |mine: &Person| Some(mine.queue_token[..mine.queue_token.len() - 2].to_owned()),
+    "queue-token-malformed"
+)]
+#[case::huge(|mine: &Person| Some(mine.queue_token.repeat(40)), "queue-token-malformed")]
+#[case::no_text(|_: &Person| Some("t\u{f8}ken".to_owned()), "queue-token-malformed")]
 #[case::algorithm_none(
-    Some(|mine: &Person| patched(&mine.queue_token, 0, &URL_SAFE_NO_PAD.encode(r#"{"alg":"none","kid":"k1"}"#))),
+    |mine: &Person| {
+        let unsigned = URL_SAFE_NO_PAD.encode(r#"{"alg":"none","kid":"k1"}"#);
+        Some(patched(&mine.queue_token, 0, &unsigned))
+    },
     "queue-token-unsigned"
 )]
-#[case::an_access_token(Some(|mine: &Person| mine.access_token.clone()), "queue-token-unsigned")]
+#[case::an_access_token(|mine: &Person| Some(mine.access_token.clone()), "queue-token-unsigned")]
 #[case::another_key(
-    Some(|mine: &Person| {
+    |mine: &Person| {
         let place = Claims { concert_id: mine.concert_id, user_id: mine.user_id, number: QueueNumber(1) };
-        QueueTokens::new(Keyring::random()).sign(&place).unwrap()
-    }),
+        Some(QueueTokens::new(Keyring::random()).sign(&place).unwrap())
+    },
     "queue-token-invalid"
 )]
 #[case::another_place(
-    Some(|mine: &Person| {
+    |mine: &Person| {
         let other = queue_token(mine.user_id, mine.concert_id, 1);
-        patched(&mine.queue_token, 1, other.split('.').nth(1).unwrap())
-    }),
+        Some(patched(&mine.queue_token, 1, other.split('.').nth(1).unwrap()))
+    },
     "queue-token-invalid"
 )]
 #[tokio::test]
 async fn promise_14_what_is_wrong_with_a_queue_token_is_said_by_name_and_asks_nobody(
-    #[case] token: Option<fn(&Person) -> String>,
+    #[case] token: fn(&Person) -> Option<String>,
     #[case] code: &str,
 ) {
     let gateway = Gateway::start().await;
@@ -261,8 +267,8 @@ async fn promise_14_what_is_wrong_with_a_queue_token_is_said_by_name_and_asks_no
     for (method, path) in visits().into_iter().chain(places) {
         let mut request = gateway.request(method, &path).json(&json!({}));
         request = request.bearer_auth(&mine.access_token);
-        if let Some(token) = token {
-            request = request.header("Queue-Token", token(&mine));
+        if let Some(token) = token(&mine) {
+            request = request.header("Queue-Token", token);
         }
         let answer = Answer::to(request).await;
         assert_eq!(
