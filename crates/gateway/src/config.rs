@@ -107,7 +107,8 @@ impl Config {
 }
 
 impl HttpConfig {
-    fn read(env: &mut Environment) -> Self {
+    /// Reads its keys.
+    pub fn read(env: &mut Environment) -> Self {
         Self {
             addr: env.address(
                 "HTTP_ADDR",

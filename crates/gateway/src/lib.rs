@@ -3,6 +3,7 @@
 //! There is no business rule and no store here: what it remembers (signing keys, rooms, layouts) is a copy that another
 //! service owns, and it may be lost at any moment.
 
+pub mod baseline;
 pub mod client_address;
 pub mod config;
 pub mod errors_page;

@@ -5,9 +5,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use axum::Router;
 use axum::serve::ListenerExt as _;
 use queue_token::QueueTokens;
 use service_kit::host::{Host, listen};
+use tokio::net::TcpListener;
 
 use crate::config::Config;
 use crate::keys::AccessTokens;
@@ -54,14 +56,12 @@ impl Application {
         });
 
         let (listener, http_addr) = listen(config.http.addr).await?;
-        let listener = listener.tap_io(|stream| {
-            if let Err(error) = stream.set_nodelay(true) {
-                tracing::debug!(%error, "TCP_NODELAY");
-            }
-        });
-        let router = routes::router(app, config.http).into_make_service_with_connect_info::<SocketAddr>();
-        let server = axum::serve(listener, router).with_graceful_shutdown(host.stop().cancelled_owned());
-        host.spawn("http", async move { server.await.context("the HTTP server") });
+        let serving = serve(
+            listener,
+            routes::router(app, config.http),
+            host.stop().cancelled_owned(),
+        );
+        host.spawn("http", async move { serving.await.context("the HTTP server") });
         Ok(Self { host, http_addr })
     }
 
@@ -84,4 +84,26 @@ impl Application {
     pub async fn run_until_stopped(self, shutdown: impl Future<Output = ()> + Send) -> anyhow::Result<()> {
         Ok(self.host.run_until_stopped(shutdown).await?)
     }
+}
+
+/// Serves HTTP until `stop`, then lets running requests end.
+///
+/// # Errors
+/// The listener failed.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY");
+        }
+    });
+    axum::serve(
+        listener,
+        router.into_make_service_with_connect_info::<SocketAddr>(),
+    )
+    .with_graceful_shutdown(stop)
+    .await
 }

@@ -45,15 +45,25 @@ const DOCS_POLICY: &str =
 
 /// Everything that the public port answers.
 pub(crate) fn router(app: App, config: HttpConfig) -> Router {
+    layered(ordinary(), slow(), system::routes(), config).with_state(app)
+}
+
+/// Routes behind all that happens to a request before and after its handler.
+pub(crate) fn layered<S: Clone + Send + Sync + 'static>(
+    ordinary: OpenApiRouter<S>,
+    slow: OpenApiRouter<S>,
+    system: OpenApiRouter<S>,
+    config: HttpConfig,
+) -> Router<S> {
     let permits = Arc::new(Semaphore::new(config.max_concurrent_requests));
     let within = |limit| from_fn_with_state(limit, layers::deadline);
-    let api = ordinary()
+    let api = ordinary
         .layer(within(config.request_timeout))
-        .merge(slow().layer(within(config.slow_request_timeout)))
+        .merge(slow.layer(within(config.slow_request_timeout)))
         .layer(from_fn_with_state(permits, layers::shed));
     let (router, document) = OpenApiRouter::with_openapi(document::frame())
         .merge(api)
-        .merge(system::routes())
+        .merge(system)
         .split_for_parts();
 
     router
@@ -70,7 +80,6 @@ pub(crate) fn router(app: App, config: HttpConfig) -> Router {
         )
         .layer(map_response(layers::harden))
         .layer(from_fn(layers::observe))
-        .with_state(app)
 }
 
 /// The same routes for the document alone.
@@ -102,7 +111,7 @@ fn slow() -> OpenApiRouter<App> {
         .merge(admin::routes())
 }
 
-fn docs(document: openapi::OpenApi) -> Router<App> {
+fn docs<S: Clone + Send + Sync + 'static>(document: openapi::OpenApi) -> Router<S> {
     // By default the page shows it to a validator of its makers.
     let settings = Config::default().validator_url("none");
     let page = SwaggerUi::new("/docs")
