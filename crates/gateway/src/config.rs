@@ -14,6 +14,7 @@ use service_kit::telemetry::TelemetryConfig;
 use url::Url;
 
 use crate::client_address::{Networks, ProxyHeader, TrustedProxies};
+use crate::limits::JoinLimitsConfig;
 
 /// A payment answers 8 s after it was recorded at the latest, and before that booking is asked and a connection to the store
 /// waited for; the call must outlast it all, and end before its HTTP request does.
@@ -36,6 +37,8 @@ pub struct Config {
     pub upstreams: UpstreamsConfig,
     /// Keys that queue tokens are verified by.
     pub queue_token_keys: Keyring,
+    /// How often places in line may be asked for.
+    pub join_limits: JoinLimitsConfig,
     /// The most memory that seat layouts take, in MiB.
     pub layout_cache_mib: u64,
     /// How long a stop waits for running requests.
@@ -90,6 +93,20 @@ impl Config {
                 "Keys that queue tokens are verified by; the same as the queue service's.",
                 Keyring::random(),
             ),
+            join_limits: JoinLimitsConfig {
+                per_user: env.number(
+                    "JOINS_PER_USER",
+                    30,
+                    0..=1_000_000,
+                    "Joins of lines by one user in a minute, at one gateway; 0 = any number.",
+                ),
+                per_address: env.number(
+                    "JOINS_PER_ADDRESS",
+                    600,
+                    0..=1_000_000,
+                    "Joins of lines from one address in a minute, at one gateway, those by logging in included; 0 = any number.",
+                ),
+            },
             layout_cache_mib: env.number(
                 "LAYOUT_CACHE_MIB",
                 256,

@@ -15,6 +15,7 @@ mod extract;
 mod keys;
 mod layers;
 mod layouts;
+pub mod limits;
 mod problem;
 mod rooms;
 mod routes;

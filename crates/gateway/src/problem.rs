@@ -125,7 +125,8 @@ pub(crate) struct ProblemDocument {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     trace_id: Option<String>,
-    /// What else the code promises: `seatIds` of `seat-unavailable`, `orderId` of `payment-failed`.
+    /// What else the code promises: `seatIds` of `seat-unavailable`, `orderId` of `payment-failed`, `limit` of
+    /// `too-many-requests` for joins.
     #[serde(flatten)]
     #[schema(value_type = BTreeMap<String, serde_json::Value>)]
     members: BTreeMap<String, serde_json::Value>,

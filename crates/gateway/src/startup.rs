@@ -14,6 +14,7 @@ use tokio::net::TcpListener;
 use crate::config::Config;
 use crate::keys::AccessTokens;
 use crate::layouts::Layouts;
+use crate::limits::JoinLimits;
 use crate::rooms::Rooms;
 use crate::state::Gateway;
 use crate::{routes, upstreams};
@@ -38,6 +39,7 @@ impl Application {
             queue_tokens: QueueTokens::new(config.queue_token_keys),
             rooms: Rooms::new(),
             layouts: Layouts::new(clients.concert.clone(), config.layout_cache_mib),
+            join_limits: JoinLimits::new(config.join_limits),
             clients,
             probes,
             readiness: host.readiness(),
@@ -52,6 +54,12 @@ impl Application {
         let (rooms, stop) = (Arc::clone(&app), host.stop());
         host.spawn("rooms", async move {
             rooms.rooms.follow(rooms.clients.queue.clone(), stop).await;
+            Ok(())
+        });
+
+        let (limits, stop) = (Arc::clone(&app), host.stop());
+        host.spawn("join-limits", async move {
+            limits.join_limits.keep_small(stop).await;
             Ok(())
         });
 

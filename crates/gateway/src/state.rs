@@ -8,6 +8,7 @@ use service_kit::health::Readiness;
 use crate::client_address::TrustedProxies;
 use crate::keys::AccessTokens;
 use crate::layouts::Layouts;
+use crate::limits::JoinLimits;
 use crate::rooms::Rooms;
 use crate::upstreams::{Clients, Probes};
 
@@ -21,6 +22,7 @@ pub(crate) struct Gateway {
     pub queue_tokens: QueueTokens,
     pub rooms: Rooms,
     pub layouts: Layouts,
+    pub join_limits: JoinLimits,
     pub trusted_proxies: TrustedProxies,
     pub readiness: Readiness,
 }

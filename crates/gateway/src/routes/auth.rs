@@ -155,6 +155,10 @@ async fn log_in(
     ClientAddress(client): ClientAddress,
     Body(request): Body<LogIn>,
 ) -> Result<Json<Session>, ApiProblem> {
+    if request.concert_id.is_some() {
+        // Before the password is looked at, so whose join it is is not known; a limit by e-mail would keep its owner out.
+        app.join_limits.by_address(client)?;
+    }
     let request = LogInRequest {
         email: request.email,
         password: request.password,

@@ -15,6 +15,7 @@ use utoipa_axum::routes;
 use vocabulary::{ConcertId, ProblemCode as P};
 
 use super::fairness::{Fairness, Receipt};
+use crate::client_address::ClientAddress;
 use crate::draws::Place;
 use crate::extract::{Bearer, IdempotencyKey, PathId, QueueTokenHeader};
 use crate::openapi::{BEARER, QUEUE_TOKEN, problems};
@@ -173,8 +174,11 @@ async fn join_queue(
     State(app): State<App>,
     PathId(concert_id): PathId<ConcertId>,
     Bearer(identity): Bearer,
+    ClientAddress(client): ClientAddress,
     _: IdempotencyKey,
 ) -> Result<impl IntoResponse, ApiProblem> {
+    app.join_limits.by_user(identity.user_id)?;
+    app.join_limits.by_address(client)?;
     let request = JoinRequest {
         concert_id: concert_id.to_string(),
         user_id: identity.user_id.to_string(),
