@@ -225,6 +225,8 @@ impl World {
         let generous = [
             ("SIGN_UPS_PER_ADDRESS", "1000000"),
             ("LOGIN_FAILURES_PER_ADDRESS", "1000000"),
+            ("JOINS_PER_USER", "0"),
+            ("JOINS_PER_ADDRESS", "0"),
             // And hundreds sign up at once, beside everything else that two cores do: they wait instead of being shed.
             ("HASH_WAIT_MS", "30000"),
         ];

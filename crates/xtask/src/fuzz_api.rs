@@ -87,7 +87,12 @@ pub(crate) async fn check(
     system.database_prefix.clone_from(&name);
     system.env.push(("AMQP_NAME_PREFIX".to_owned(), name));
     // All requests come from one address.
-    for limit in ["SIGN_UPS_PER_ADDRESS", "LOGIN_FAILURES_PER_ADDRESS"] {
+    for limit in [
+        "SIGN_UPS_PER_ADDRESS",
+        "LOGIN_FAILURES_PER_ADDRESS",
+        "JOINS_PER_USER",
+        "JOINS_PER_ADDRESS",
+    ] {
         system.env.push((limit.to_owned(), "1000000".to_owned()));
     }
     system

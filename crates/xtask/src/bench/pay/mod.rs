@@ -36,9 +36,11 @@ const WARM_UP: Duration = Duration::from_secs(2);
 const PAYMENTS_PER_SECOND_AT_MOST: usize = 3_000;
 
 /// Preparing must not be in the way: everybody comes from one address, and what is held waits long to be paid.
-const ENVIRONMENT: [(&str, &str); 5] = [
+const ENVIRONMENT: [(&str, &str); 7] = [
     ("SIGN_UPS_PER_ADDRESS", "1000000"),
     ("LOGIN_FAILURES_PER_ADDRESS", "1000000"),
+    ("JOINS_PER_USER", "0"),
+    ("JOINS_PER_ADDRESS", "0"),
     ("HASH_WAIT_MS", "30000"),
     ("ACCESS_TOKEN_SECONDS", "86400"),
     ("HOLD_SECONDS", "3600"),
