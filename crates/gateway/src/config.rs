@@ -56,6 +56,10 @@ pub struct HttpConfig {
     pub request_timeout: Duration,
     /// How long a payment or an import may take.
     pub slow_request_timeout: Duration,
+    /// Streams of events open at once; more are refused.
+    pub event_streams: usize,
+    /// How long a stream of events stays open.
+    pub event_stream_life: Duration,
     /// Origins whose pages may call the API.
     pub cors_origins: CorsOrigins,
     /// Who says which address a request comes from.
@@ -149,6 +153,18 @@ impl HttpConfig {
                 SLOW_REQUEST_MS,
                 100..=120_000,
                 "How long a payment or an organiser's import may take.",
+            ),
+            event_streams: env.number(
+                "EVENT_STREAMS",
+                4_000,
+                0..=1_000_000,
+                "Streams of events open at once, each a connection; more are refused, and their users poll.",
+            ),
+            event_stream_life: env.seconds(
+                "EVENT_STREAM_SECONDS",
+                300,
+                1..=86_400,
+                "How long a stream of events stays open; its user then comes again, perhaps to another gateway.",
             ),
             cors_origins: env.choice(
                 "CORS_ALLOWED_ORIGINS",

@@ -20,5 +20,6 @@ mod problem;
 mod rooms;
 mod routes;
 mod state;
+mod streams;
 mod upstreams;
 mod wire;

@@ -84,6 +84,13 @@ const fn challenge(code: ProblemCode) -> Option<&'static str> {
 #[error(transparent)]
 pub(crate) struct ApiProblem(#[from] pub Problem);
 
+impl ApiProblem {
+    /// Nothing is wrong with the request: a part of the system is away or at fault.
+    pub(crate) fn is_of_ours(&self) -> bool {
+        status(self.0.code).is_server_error()
+    }
+}
+
 impl From<ProblemCode> for ApiProblem {
     fn from(code: ProblemCode) -> Self {
         Self(Problem::of(code))

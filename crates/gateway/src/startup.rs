@@ -17,6 +17,7 @@ use crate::layouts::Layouts;
 use crate::limits::JoinLimits;
 use crate::rooms::Rooms;
 use crate::state::Gateway;
+use crate::streams::Streams;
 use crate::{routes, upstreams};
 
 /// A gateway that serves, until [`run_until_stopped`](Self::run_until_stopped) ends.
@@ -38,6 +39,11 @@ impl Application {
             access_tokens: AccessTokens::new(clients.auth.clone()),
             queue_tokens: QueueTokens::new(config.queue_token_keys),
             rooms: Rooms::new(),
+            streams: Streams::new(
+                config.http.event_streams,
+                config.http.event_stream_life,
+                host.stop(),
+            ),
             layouts: Layouts::new(clients.concert.clone(), config.layout_cache_mib),
             join_limits: JoinLimits::new(config.join_limits),
             clients,

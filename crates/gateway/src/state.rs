@@ -10,6 +10,7 @@ use crate::keys::AccessTokens;
 use crate::layouts::Layouts;
 use crate::limits::JoinLimits;
 use crate::rooms::Rooms;
+use crate::streams::Streams;
 use crate::upstreams::{Clients, Probes};
 
 /// The state, shared by all requests.
@@ -21,6 +22,7 @@ pub(crate) struct Gateway {
     pub access_tokens: AccessTokens,
     pub queue_tokens: QueueTokens,
     pub rooms: Rooms,
+    pub streams: Streams,
     pub layouts: Layouts,
     pub join_limits: JoinLimits,
     pub trusted_proxies: TrustedProxies,

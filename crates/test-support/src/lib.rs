@@ -12,6 +12,7 @@
 )]
 
 mod database;
+mod events;
 mod eventually;
 mod fault_proxy;
 mod peer;
@@ -21,6 +22,7 @@ mod servers;
 use std::collections::BTreeMap;
 
 pub use database::TestDatabase;
+pub use events::{Events, SentEvent};
 pub use eventually::eventually;
 pub use fault_proxy::FaultProxy;
 pub use peer::serve_grpc;

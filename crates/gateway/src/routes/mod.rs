@@ -29,8 +29,10 @@ mod concerts;
 mod fairness;
 mod payments;
 mod queue;
+mod queue_events;
 mod reservations;
 mod seats;
+mod standing;
 mod system;
 mod wallet;
 mod webhooks;
@@ -76,7 +78,12 @@ pub(crate) fn layered<S: Clone + Send + Sync + 'static>(
         .layer(
             CompressionLayer::new()
                 .quality(CompressionLevel::Fastest)
-                .compress_when(SizeAbove::new(COMPRESS_ABOVE_BYTES).and(UNCOMPRESSED)),
+                .compress_when(
+                    SizeAbove::new(COMPRESS_ABOVE_BYTES)
+                        .and(UNCOMPRESSED)
+                        // An event would wait in the compressor for those after it.
+                        .and(NotForContentType::SSE),
+                ),
         )
         .layer(map_response(layers::harden))
         .layer(from_fn(layers::observe))
@@ -95,6 +102,7 @@ fn ordinary() -> OpenApiRouter<App> {
         .merge(auth::routes())
         .merge(concerts::routes())
         .merge(queue::routes())
+        .merge(queue_events::routes())
         .merge(fairness::routes())
         .merge(seats::routes())
         .merge(reservations::routes())

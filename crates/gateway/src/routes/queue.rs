@@ -1,134 +1,36 @@
 //! Waiting rooms. Those whose turn is far away are answered from memory; only `queue` can say that a turn has come.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
 use axum::response::IntoResponse;
-use contracts::queue::{self, GetRoomRequest, GetTokenRequest, JoinRequest, LeaveRequest};
+use contracts::queue::{self, GetRoomRequest, JoinRequest, LeaveRequest};
 use http::StatusCode;
 use http::header::CACHE_CONTROL;
-use queue_token::Claims;
 use serde::Serialize;
 use time::OffsetDateTime;
+use tonic::Request;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use vocabulary::{ConcertId, ProblemCode as P};
 
 use super::fairness::{Fairness, Receipt};
+use super::standing::{ASK_WHILE_OLD, Standing, standing_of};
 use crate::client_address::ClientAddress;
-use crate::draws::Place;
 use crate::extract::{Bearer, IdempotencyKey, PathId, QueueTokenHeader};
 use crate::openapi::{BEARER, QUEUE_TOKEN, problems};
 use crate::problem::ApiProblem;
-use crate::rooms::Room;
-use crate::state::App;
-use crate::wire::{self, BrokenContract, Phase, RoomState, TokenStatus};
+use crate::rooms::{Remembered, Room};
+use crate::state::{App, Gateway};
+use crate::wire::{self, BrokenContract, RoomState};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(join_queue))
         .routes(routes!(get_standing, leave_queue))
         .routes(routes!(get_room))
-}
-
-/// How a queue token stands.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Standing {
-    status: TokenStatus,
-    /// While PROCESSING, and LOBBY while WAITING for the draw.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    phase: Option<Phase>,
-    /// The place in line, from 1; it never changes. Absent in the lobby.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    number: Option<u64>,
-    /// 1 for the next to be called; 0 once called. Absent in the lobby.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    position: Option<u64>,
-    /// People in front. Absent in the lobby.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    ahead: Option<u64>,
-    /// Seconds until the turn comes, as the last minute went; absent when nothing was measured.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    eta_seconds: Option<u32>,
-    /// When to ask again, in milliseconds.
-    poll_after_ms: u32,
-    /// When the page ends, in phase PAGE.
-    #[serde(
-        with = "time::serde::rfc3339::option",
-        skip_serializing_if = "Option::is_none"
-    )]
-    expires_at: Option<OffsetDateTime>,
-    /// Called, and did not come in time.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    #[schema(required = false)]
-    turn_missed: bool,
-}
-
-impl TryFrom<queue::TokenState> for Standing {
-    type Error = BrokenContract;
-
-    fn try_from(state: queue::TokenState) -> Result<Self, Self::Error> {
-        let has_phase = state.phase != queue::Phase::Unspecified as i32;
-        // A place that was given up in the lobby never had a number either.
-        let numbered = state.number > 0;
-        Ok(Self {
-            status: TokenStatus::read(state.status)?,
-            phase: has_phase.then(|| Phase::read(state.phase)).transpose()?,
-            number: numbered.then_some(state.number),
-            position: numbered.then_some(state.position),
-            ahead: numbered.then_some(state.ahead),
-            eta_seconds: state.eta_seconds,
-            poll_after_ms: state.poll_after_ms,
-            expires_at: wire::optional_time("TokenState.expires_at", state.expires_at)?,
-            turn_missed: state.turn_missed,
-        })
-    }
-}
-
-impl Standing {
-    /// The standing of one who was not called yet; `None` for all others.
-    fn before_its_turn(claims: &Claims, room: &Room) -> Option<Self> {
-        let number = match room.place(claims.number.0)? {
-            Place::Number(number) => number,
-            Place::Lobby => return Some(Self::in_lobby(room)),
-        };
-        let position = number
-            .checked_sub(room.serving_number)
-            .filter(|position| *position > 0)?;
-        let pace = room.pace();
-        Some(Self {
-            status: TokenStatus::Waiting,
-            phase: None,
-            number: Some(number),
-            position: Some(position),
-            ahead: Some(position - 1),
-            eta_seconds: pace.eta_seconds(position),
-            poll_after_ms: pace.poll_after_ms(position, rand::random()),
-            expires_at: None,
-            turn_missed: false,
-        })
-    }
-
-    /// The standing of one whose number is not drawn yet.
-    fn in_lobby(room: &Room) -> Self {
-        Self {
-            status: TokenStatus::Waiting,
-            phase: Some(Phase::Lobby),
-            number: None,
-            position: None,
-            ahead: None,
-            eta_seconds: None,
-            poll_after_ms: room.lobby_poll_after_ms(rand::random()),
-            expires_at: None,
-            turn_missed: false,
-        }
-    }
 }
 
 /// A queue token with its standing.
@@ -197,26 +99,17 @@ problems!(StandingProblems: QUEUE_TOKEN);
 
 /// How a queue token stands. Claims the turn when it has come: the page time runs from that answer.
 ///
-/// Before its turn a place that was given up may still read WAITING.
+/// Before its turn a place that was given up may still read WAITING. `stateAgeMs` says that the line could not be followed for
+/// so long: the position may be better by now.
 #[utoipa::path(
     get, path = "/v1/queue", tag = "queue",
     responses((status = 200, body = Standing, description = "How it stands now."), StandingProblems),
     security(("queueToken" = []))
 )]
 async fn get_standing(State(app): State<App>, queue: QueueTokenHeader) -> Result<Json<Standing>, ApiProblem> {
-    let room = app.rooms.fresh(queue.claims.concert_id);
-    let remembered = room.and_then(|room| Standing::before_its_turn(&queue.claims, &room));
-    let answered_by = if remembered.is_some() { "memory" } else { "queue" };
-    metrics::counter!("gateway_queue_polls_total", "answered_by" => answered_by).increment(1);
-    if let Some(standing) = remembered {
-        return Ok(Json(standing));
-    }
-    let request = GetTokenRequest {
-        queue_token: queue.token,
-    };
-    let answer = app.clients.queue.clone().get_token(request).await?.into_inner();
-    let state = wire::required("GetTokenResponse.state", answer.state)?;
-    Ok(Json(state.try_into()?))
+    let (standing, by) = standing_of(&app, &queue).await?;
+    metrics::counter!("gateway_queue_polls_total", "answered_by" => by.as_str()).increment(1);
+    Ok(Json(standing))
 }
 
 problems!(LeaveProblems: QUEUE_TOKEN);
@@ -268,6 +161,19 @@ struct PublicRoom {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     fairness: Option<Fairness>,
+    /// How old all of this is, in milliseconds; absent when it is not worth telling.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    state_age_ms: Option<u64>,
+}
+
+impl From<&Remembered> for PublicRoom {
+    fn from(remembered: &Remembered) -> Self {
+        Self {
+            state_age_ms: remembered.age_told_ms(),
+            ..Self::from(&*remembered.room)
+        }
+    }
 }
 
 impl From<&Room> for PublicRoom {
@@ -281,10 +187,11 @@ impl From<&Room> for PublicRoom {
             inside: room.inside,
             capacity: room.capacity,
             admit_per_second: room.admit_per_second,
-            admitted_per_second: f64::from(room.admitted_per_second_milli) / 1_000.0,
+            admitted_per_second: f64::from(room.admitted.mean_milli) / 1_000.0,
             claim_seconds: room.claim_seconds,
             opens_at: room.opens_at,
             fairness: room.draw.as_ref().map(|draw| Fairness::from(&draw.record)),
+            state_age_ms: None,
         }
     }
 }
@@ -301,16 +208,43 @@ async fn get_room(
     State(app): State<App>,
     PathId(concert_id): PathId<ConcertId>,
 ) -> Result<impl IntoResponse, ApiProblem> {
-    let room = match app.rooms.fresh(concert_id) {
-        Some(room) => PublicRoom::from(&*room),
-        None => {
-            let request = GetRoomRequest {
-                concert_id: concert_id.to_string(),
-            };
-            let answer = app.clients.queue.clone().get_room(request).await?.into_inner();
-            let room = Room::try_from(wire::required("GetRoomResponse.room", answer.room)?)?;
-            PublicRoom::from(&room)
-        }
+    let room = match app.rooms.get(concert_id) {
+        None => PublicRoom::from(&ask_for_room(&app, concert_id, None).await?),
+        Some(remembered) if remembered.is_fresh() => PublicRoom::from(&remembered),
+        Some(remembered) => ask_or_remember(&app, concert_id, &remembered).await?,
     };
     Ok(([(CACHE_CONTROL, "public, max-age=1")], Json(room)))
+}
+
+/// For an old state: what `queue` says, or the old state where it says nothing.
+async fn ask_or_remember(
+    app: &Gateway,
+    concert_id: ConcertId,
+    remembered: &Remembered,
+) -> Result<PublicRoom, ApiProblem> {
+    let Some(_leave) = app.rooms.ask_while_old() else {
+        return Ok(remembered.into());
+    };
+    match ask_for_room(app, concert_id, Some(ASK_WHILE_OLD)).await {
+        Err(refusal) if refusal.is_of_ours() => Ok(remembered.into()),
+        answered => Ok(PublicRoom::from(&answered?)),
+    }
+}
+
+async fn ask_for_room(
+    app: &Gateway,
+    concert_id: ConcertId,
+    deadline: Option<Duration>,
+) -> Result<Room, ApiProblem> {
+    let mut request = Request::new(GetRoomRequest {
+        concert_id: concert_id.to_string(),
+    });
+    if let Some(deadline) = deadline {
+        request.set_timeout(deadline);
+    }
+    let answer = app.clients.queue.clone().get_room(request).await?.into_inner();
+    Ok(Room::try_from(wire::required(
+        "GetRoomResponse.room",
+        answer.room,
+    )?)?)
 }

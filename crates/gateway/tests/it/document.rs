@@ -42,6 +42,7 @@ fn the_document_has_every_route_of_the_contract() {
         "GET /v1/concerts/{concertId}",
         "POST /v1/concerts/{concertId}/queue-tokens",
         "GET /v1/queue",
+        "GET /v1/queue/events",
         "DELETE /v1/queue",
         "GET /v1/concerts/{concertId}/queue",
         "GET /v1/concerts/{concertId}/queue/leaves",

@@ -149,7 +149,7 @@ impl Queue {
                     pages: seen.as_ref().map_or(0, |seen| seen.inside),
                     called: seen.as_ref().map_or(0, |seen| seen.called),
                 };
-                let measured = seen.map_or(0, |seen| seen.admitted_per_second_milli);
+                let measured = seen.map(|seen| seen.admitted).unwrap_or_default();
                 (self.room_view(room, draw, counts, measured), Err(error))
             }
         }

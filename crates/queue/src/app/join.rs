@@ -6,7 +6,7 @@ use queue_token::pace::Pace;
 use vocabulary::{ConcertId, QueueNumber, UserId};
 
 use super::{AppError, Queue, TokenView};
-use crate::domain::{Room, Stage, Standing, TokenState, arrival_of};
+use crate::domain::{Room, RoomState, Stage, Standing, TokenState, arrival_of};
 use crate::store::{Block, Join, LobbyPlace};
 
 /// A try that gives no number ends an old place or reserves a block, which others may use up before the next.
@@ -205,11 +205,12 @@ impl Queue {
     /// How those who wait in this room are told to come again.
     pub(super) fn pace(&self, room: &Room) -> Pace {
         let snapshot = self.snapshot.borrow();
-        let measured = snapshot.rooms.get(&room.concert_id);
+        let seen = snapshot.rooms.get(&room.concert_id);
         Pace {
             admit_per_second: room.settings.admit_per_second(),
-            admitted_per_second_milli: measured.map_or(0, |view| view.admitted_per_second_milli),
+            rates: seen.map(|view| view.admitted).unwrap_or_default(),
             claim_seconds: self.claim_seconds(),
+            paused: room.state() == RoomState::Paused,
         }
     }
 }

@@ -24,7 +24,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use fair_draw::{Chunks, Permutation, ReceiptKey};
-use queue_token::pace::lobby_poll_after_ms;
+use queue_token::pace::{Eta, lobby_poll_after_ms};
 use queue_token::{Claims, InvalidToken, QueueTokens};
 use time::OffsetDateTime;
 use tokio::sync::{Semaphore, watch};
@@ -56,8 +56,8 @@ pub struct TokenView {
     pub number: QueueNumber,
     /// 1 for the next to be called; 0 once called.
     pub position: u64,
-    /// Estimated seconds until the turn comes.
-    pub eta_seconds: Option<u32>,
+    /// When the turn may come.
+    pub eta: Option<Eta>,
     /// When to ask again, in milliseconds.
     pub poll_after_ms: u32,
     /// When the page ends; in state [`TokenState::Page`] alone.
@@ -212,11 +212,10 @@ impl Queue {
         let jitter: f64 = rand::random();
         let waits = matches!(state, TokenState::Waiting | TokenState::TurnMissed);
         let paused = waits && room.state() == RoomState::Paused;
-        let (eta_seconds, poll_after_ms) = match state {
+        let (eta, poll_after_ms) = match state {
             TokenState::Waiting | TokenState::TurnMissed => {
                 let pace = self.pace(room);
-                let eta_seconds = pace.eta_seconds(position).filter(|_| !paused);
-                (eta_seconds, pace.poll_after_ms(position, jitter))
+                (pace.eta(position), pace.poll_after_ms(position, jitter))
             }
             TokenState::Page | TokenState::Payment => {
                 (None, (PROCESSING_POLL_MS * (0.8 + jitter * 0.2)) as u32)
@@ -228,7 +227,7 @@ impl Queue {
             state,
             number,
             position,
-            eta_seconds,
+            eta,
             poll_after_ms,
             expires_at: None,
             visit_id: None,

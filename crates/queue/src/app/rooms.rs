@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 
+use queue_token::pace::AdmissionRates;
 use time::OffsetDateTime;
 use tokio::sync::watch;
 use vocabulary::{ConcertId, QueueNumber};
@@ -27,8 +28,8 @@ pub struct RoomView {
     pub inside: u32,
     /// Called and expected.
     pub called: u32,
-    /// Admissions per second over the last minute, times 1,000; 0 when nothing was measured.
-    pub admitted_per_second_milli: u32,
+    /// How fast it let people in over the last minute.
+    pub admitted: AdmissionRates,
     /// Seconds that a called number has to claim its turn.
     pub claim_seconds: u32,
 }
@@ -108,9 +109,9 @@ impl Queue {
             .borrow()
             .rooms
             .get(&room.concert_id)
-            .map(|view| view.admitted_per_second_milli);
+            .map(|view| view.admitted);
         let draw = self.draws.draw(room.concert_id).await?.map(Arc::new);
-        Ok(self.room_view(room, draw, counts, measured.unwrap_or(0)))
+        Ok(self.room_view(room, draw, counts, measured.unwrap_or_default()))
     }
 
     pub(super) fn room_view(
@@ -118,7 +119,7 @@ impl Queue {
         room: Room,
         draw: Option<Arc<Draw>>,
         counts: Counts,
-        admitted_per_second_milli: u32,
+        admitted: AdmissionRates,
     ) -> RoomView {
         // In the lobby nobody has a number, but everybody waits.
         let gathered = draw.as_ref().map_or(0, |draw| draw.count);
@@ -128,15 +129,20 @@ impl Queue {
             draw,
             inside: counts.pages,
             called: counts.called,
-            admitted_per_second_milli,
+            admitted,
             claim_seconds: self.claim_seconds(),
             room,
         }
     }
 
-    pub(super) fn measure(&self, room: &Room, plan: &Plan) -> u32 {
+    /// How fast a room lets people in. What was measured before nobody was called is forgotten.
+    pub(super) fn measure(&self, room: &Room, plan: &Plan) -> AdmissionRates {
         let mut meters = self.meters.lock().unwrap_or_else(PoisonError::into_inner);
         let meter = meters.entry(room.concert_id).or_default();
+        if !room.state().calls() {
+            meter.begin_anew();
+            return AdmissionRates::default();
+        }
         meter.note(plan.epoch, millis(room.now), plan.admitted)
     }
 }

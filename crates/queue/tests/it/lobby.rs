@@ -17,7 +17,7 @@ async fn one_who_comes_before_the_opening_has_a_receipt_and_no_number() {
     assert_eq!((first.receipt.index, second.receipt.index), (0, 1));
     world.tick().await;
     let view = world.expect(&first.person, TokenState::Gathering).await;
-    assert_eq!((view.number.0, view.position, view.eta_seconds), (0, 0, None));
+    assert_eq!((view.number.0, view.position, view.eta), (0, 0, None));
     assert!(view.poll_after_ms <= 30_000);
 
     let again = world.queue.join(concert, first.person.user).await.unwrap();
