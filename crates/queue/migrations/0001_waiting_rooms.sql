@@ -9,6 +9,9 @@ CREATE TABLE rooms (
     opens_at         timestamptz,
     -- What the room does once it has opened.
     mode             text        NOT NULL DEFAULT 'OPEN',
+    -- Since when it is paused, and for how long in all it was before: its own clock is so far behind.
+    paused_at        timestamptz,
+    paused_ms        bigint      NOT NULL DEFAULT 0,
     -- Every number up to this one was called. Written before anybody is told.
     serving          bigint      NOT NULL DEFAULT 0,
     -- Every number up to this one was surely given to somebody.
@@ -21,6 +24,8 @@ CREATE TABLE rooms (
     drawn_to         bigint      NOT NULL DEFAULT 0,
     -- Which filling of Redis is the valid one. A visit is admitted only under the epoch that counted it.
     epoch            bigint      NOT NULL DEFAULT 0,
+    -- Turns that were missed, as Redis last told: it may have counted a few more.
+    lapsed           bigint      NOT NULL DEFAULT 0,
 
     -- A room lets somebody in, and its count fits everywhere.
     CONSTRAINT rooms_capacity_is_bounded CHECK (capacity BETWEEN 1 AND 1000000),
@@ -28,6 +33,12 @@ CREATE TABLE rooms (
     CONSTRAINT rooms_pace_is_bounded CHECK (admit_per_second BETWEEN 1 AND 100000),
     -- Only the modes there are.
     CONSTRAINT rooms_mode_is_known CHECK (mode IN ('OPEN', 'PAUSED', 'DRAINING')),
+    -- A paused room knows since when, and no other is paused.
+    CONSTRAINT rooms_pause_has_a_beginning CHECK ((mode = 'PAUSED') = (paused_at IS NOT NULL)),
+    -- A room's clock goes no faster than time.
+    CONSTRAINT rooms_pauses_add_up CHECK (paused_ms >= 0),
+    -- Turns are missed, never made good.
+    CONSTRAINT rooms_lapses_are_counted CHECK (lapsed >= 0),
     -- Only given numbers are called, only reserved numbers are given.
     CONSTRAINT rooms_numbers_are_in_order CHECK (0 <= serving AND serving <= issued_to AND issued_to <= reserved_to),
     -- Only the stages there are.
@@ -39,6 +50,11 @@ CREATE TABLE rooms (
     -- Drawn numbers are given numbers.
     CONSTRAINT rooms_drawn_numbers_are_given CHECK (0 <= drawn_to AND drawn_to <= issued_to)
 ) WITH (fillfactor = 50);
+
+-- The time by which a room's turns are called and missed: it stands still while the room is paused, so that a pause takes
+-- nothing from anybody's turn.
+CREATE FUNCTION room_clock(room rooms) RETURNS timestamptz LANGUAGE sql STABLE
+    AS $$ SELECT coalesce(room.paused_at, frontrow_now()) - make_interval(secs => room.paused_ms / 1000.0) $$;
 
 -- The draw of a room that opens later: every step of it is kept before the next is taken, so that whoever goes on after a
 -- crash comes to the same order. A draw is never made anew. The room's stage follows it: LOBBY while GATHERING, LINE once
@@ -166,8 +182,10 @@ CREATE UNIQUE INDEX visits_user_has_one_live ON visits (concert_id, user_id) WHE
 CREATE INDEX visits_page_ends ON visits (page_ends_at) WHERE state = 'PAGE';
 -- Counting and listing who is on a page.
 CREATE INDEX visits_on_page ON visits (concert_id, number) WHERE state = 'PAGE';
+-- Counting what became of those who were let in, without their rows.
+CREATE INDEX visits_let_in ON visits (concert_id, admitted_at) INCLUDE (state) WHERE admitted_at IS NOT NULL;
 
--- When numbers were called, as ranges: who does not come is judged by it, also when Redis has forgotten.
+-- When numbers were called, as ranges, by their room's clock: who does not come is judged by it, also when Redis has forgotten.
 -- Ranges older than any late window are deleted.
 CREATE TABLE calls (
     concert_id   uuid        NOT NULL REFERENCES rooms,

@@ -15,7 +15,7 @@ use vocabulary::ConcertId;
 
 use super::{AppError, Queue, RoomView, Snapshot};
 use crate::domain::{Draw, NumberRange, Room};
-use crate::store::{Counts, Plan};
+use crate::store::{Counts, HighWater, Plan};
 
 /// How often every room is looked at.
 const TICK_EVERY: Duration = Duration::from_millis(250);
@@ -148,6 +148,7 @@ impl Queue {
                     issued: seen.as_ref().map_or(room.issued_to, |seen| seen.last_number),
                     pages: seen.as_ref().map_or(0, |seen| seen.inside),
                     called: seen.as_ref().map_or(0, |seen| seen.called),
+                    lapsed: room.lapsed,
                 };
                 let measured = seen.map(|seen| seen.admitted).unwrap_or_default();
                 (self.room_view(room, draw, counts, measured), Err(error))
@@ -183,6 +184,7 @@ impl Queue {
             called: plan
                 .called
                 .saturating_add(u32::try_from(called).unwrap_or(u32::MAX)),
+            lapsed: plan.lapsed_in_all,
         };
         Ok(self.room_view(seen.room, seen.draw, counts, measured))
     }
@@ -214,13 +216,17 @@ impl Queue {
     async fn move_line(&self, seen: &mut Seen, plan: &Plan) -> Result<u64, AppError> {
         let Seen { room, doubtful, .. } = seen;
         let concert = room.concert_id;
+        let told = HighWater {
+            issued_to: plan.issued,
+            lapsed: plan.lapsed_in_all,
+        };
         let called_at = if plan.serving < room.serving {
             // Committed by one who did not come to call: it is called as if just now, since nobody could claim before.
-            Some(room.now)
+            Some(room.clock)
         } else if plan.serving > room.serving || plan.to == plan.serving {
             // Somebody moved the line since the room was read, or nobody is to be called.
-            if plan.issued > room.issued_to {
-                self.visits.note_issued(concert, room.epoch, plan.issued).await?;
+            if told.issued_to > room.issued_to || told.lapsed > room.lapsed {
+                self.visits.note(concert, room.epoch, told).await?;
             }
             None
         } else {
@@ -228,10 +234,7 @@ impl Queue {
                 after: plan.serving,
                 to: plan.to,
             };
-            let committed = self
-                .visits
-                .commit_call(concert, room.epoch, range, plan.issued)
-                .await?;
+            let committed = self.visits.commit_call(concert, room.epoch, range, told).await?;
             if committed.is_some() {
                 room.serving = plan.to;
             }

@@ -12,6 +12,9 @@ pub enum AppError {
     /// There is no such visit.
     #[error("there is no such visit")]
     VisitNotFound,
+    /// The room takes nobody in who has no place yet.
+    #[error("the waiting room takes nobody in any more")]
+    RoomClosed,
     /// The room's settings are out of bounds.
     #[error("the settings are out of bounds")]
     Settings(Vec<SettingsError>),

@@ -15,8 +15,19 @@ const BATCH: usize = 512;
 /// The most that wait for a commit in one room; more are refused at once.
 const MOST_WAITING: usize = 20_000;
 
-/// What became of one of a batch: a place, or none when the lobby is closed.
-type Outcome = Result<Option<LobbyPlace>, Failed>;
+/// What came of asking for a place in the lobby.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Gathered {
+    /// The place, committed.
+    Place(LobbyPlace),
+    /// The user has none, and the room takes nobody in.
+    Refused,
+    /// The lobby is closed, or to be closed.
+    Over,
+}
+
+/// What became of one of a batch.
+type Outcome = Result<Gathered, Failed>;
 
 /// The batch was not committed, as far as is known.
 #[derive(Debug)]
@@ -71,12 +82,8 @@ impl Batches {
 }
 
 impl Queue {
-    /// A place in the lobby, committed; `None` when it is closed or to be closed.
-    pub(super) async fn gather(
-        &self,
-        concert: ConcertId,
-        user: UserId,
-    ) -> Result<Option<LobbyPlace>, AppError> {
+    /// Asks for a place in the lobby.
+    pub(super) async fn gather(&self, concert: ConcertId, user: UserId) -> Result<Gathered, AppError> {
         let key = self.receipt_key(concert).await?;
         let commitment = commitment(&key.salt(user.as_uuid()), user.as_uuid());
         let batch = self.batches.of(concert);
@@ -93,7 +100,7 @@ impl Queue {
                 }
             };
             match known {
-                Some(Ok(place)) => return Ok(place),
+                Some(Ok(gathered)) => return Ok(gathered),
                 // One failure is told to the whole batch: a store that is away is not waited for by each in turn.
                 Some(Err(Failed)) => return Err(AppError::Unsettled),
                 None => {}
@@ -120,17 +127,20 @@ impl Queue {
         let mut places: Option<HashMap<_, _>> =
             places.map(|places| places.into_iter().map(|place| (place.user_id, place)).collect());
         for one in waiting {
-            let place = places.as_mut().and_then(|places| {
-                let place = places.get_mut(&one.user)?;
-                let answered = *place;
-                // Only the first of two at once has joined now.
-                place.joined_now = false;
-                Some(answered)
-            });
-            if place.is_some_and(|place| place.joined_now) {
-                metrics::counter!("queue_lobby_joins_total").increment(1);
-            }
-            let _gone = one.answer.send(Ok(place));
+            let gathered = match places.as_mut().map(|places| places.get_mut(&one.user)) {
+                None => Gathered::Over,
+                Some(None) => Gathered::Refused,
+                Some(Some(place)) => {
+                    let answered = *place;
+                    if answered.joined_now {
+                        metrics::counter!("queue_lobby_joins_total").increment(1);
+                    }
+                    // Only the first of two at once has joined now.
+                    place.joined_now = false;
+                    Gathered::Place(answered)
+                }
+            };
+            let _gone = one.answer.send(Ok(gathered));
         }
         Ok(())
     }

@@ -130,7 +130,7 @@ impl Queue {
                 Ok(Some(self.view_of_visit(&place, number, TokenState::Page)))
             }
             Admission::Refused => {
-                let window_end = place.room.now + self.options.timings.claim;
+                let window_end = place.room.clock + self.options.timings.claim;
                 self.line
                     .give_back(concert_id, number, valid_until_ms, window_end)
                     .await?;

@@ -5,6 +5,7 @@ use queue_token::Claims;
 use queue_token::pace::Pace;
 use vocabulary::{ConcertId, QueueNumber, UserId};
 
+use super::gather::Gathered;
 use super::{AppError, Queue, TokenView};
 use crate::domain::{Room, RoomState, Stage, Standing, TokenState, arrival_of};
 use crate::store::{Block, Join, LobbyPlace};
@@ -38,8 +39,10 @@ impl Queue {
                 _ => self.visits.room(concert).await?.ok_or(AppError::RoomNotFound)?,
             };
             if room.stage == Stage::Lobby {
-                if let Some(place) = self.gather(concert, user).await? {
-                    return self.lobby_ticket(&room, &place).await;
+                match self.gather(concert, user).await? {
+                    Gathered::Place(place) => return self.lobby_ticket(&room, &place).await,
+                    Gathered::Refused => return Err(AppError::RoomClosed),
+                    Gathered::Over => {}
                 }
                 // Whoever comes at the opening or later is not in the lobby, whether it was closed yet or not.
                 self.draws.close(concert).await?;
@@ -49,7 +52,10 @@ impl Queue {
             if had_lobby && let Some(ticket) = self.lobby_place_again(&room, user).await? {
                 return Ok(ticket);
             }
-            match self.on_line(concert, || self.line.join(concert, user)).await? {
+            match self
+                .on_line(concert, || self.line.join(concert, user, room.takes_in()))
+                .await?
+            {
                 Join::Given {
                     number,
                     serving,
@@ -74,6 +80,9 @@ impl Queue {
                     }
                     self.line.forget(concert, user, number).await?;
                 }
+                // It may have been opened again since it was seen.
+                Join::Closed if attempt == 0 => {}
+                Join::Closed => return Err(AppError::RoomClosed),
                 Join::Empty(block) => {
                     self.reserve_after(concert, block).await?;
                 }

@@ -19,7 +19,7 @@ impl Queue {
         }
         let numbers: Vec<_> = plan.overdue.iter().map(|(number, _)| *number).collect();
         let admitted = self.visits.settle_claims(room.concert_id, &numbers).await?;
-        let window_end = room.now + self.options.timings.claim;
+        let window_end = room.clock + self.options.timings.claim;
         debug_assert!(
             plan.overdue
                 .iter()

@@ -41,6 +41,8 @@ impl RoomView {
         let undated = |view: &Self| Self {
             room: Room {
                 now: OffsetDateTime::UNIX_EPOCH,
+                clock: OffsetDateTime::UNIX_EPOCH,
+                lapsed: 0,
                 ..view.room.clone()
             },
             ..view.clone()
@@ -95,15 +97,26 @@ impl Queue {
     }
 
     async fn view_room(&self, room: Room) -> Result<RoomView, AppError> {
+        let counts = self.counts(&room).await?;
+        self.view_counted(room, counts).await
+    }
+
+    /// A room's counts. Without Redis they are what Postgres knows.
+    pub(super) async fn counts(&self, room: &Room) -> Result<Counts, AppError> {
         let counts = match self.line.counts(room.concert_id).await {
             Ok(Some(counts)) => counts,
             Ok(None) | Err(LineError::Unavailable(_)) => Counts {
                 issued: room.issued_to,
                 pages: u32::try_from(self.visits.count_pages(room.concert_id).await?).unwrap_or(u32::MAX),
                 called: 0,
+                lapsed: room.lapsed,
             },
             Err(bug) => return Err(bug.into()),
         };
+        Ok(counts)
+    }
+
+    pub(super) async fn view_counted(&self, room: Room, counts: Counts) -> Result<RoomView, AppError> {
         let measured = self
             .snapshot
             .borrow()

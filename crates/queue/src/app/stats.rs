@@ -22,12 +22,13 @@ impl Queue {
     /// # Errors
     /// No such room; Postgres is away.
     pub async fn room_stats(&self, concert: ConcertId) -> Result<RoomStats, AppError> {
-        let view = self.get_room(concert).await?;
-        let visits = self.visits.count_visits(concert).await?;
+        let room = self.visits.room(concert).await?.ok_or(AppError::RoomNotFound)?;
+        let counts = self.counts(&room).await?;
         Ok(RoomStats {
-            view,
-            visits,
-            lapsed: 0,
+            visits: self.visits.count_visits(concert).await?,
+            // A Redis that has just come back knows no more than was kept.
+            lapsed: counts.lapsed.max(room.lapsed),
+            view: self.view_counted(room, counts).await?,
         })
     }
 }

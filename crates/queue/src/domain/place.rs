@@ -12,7 +12,7 @@ pub struct Place {
     pub room: Room,
     /// The number's visit, or that it was given up.
     pub visit: Option<Visit>,
-    /// When the number was called; absent when it was not, or so long ago that nobody may come late any more.
+    /// When the number was called, by the room's clock; absent when it was not, or so long ago that nobody may come late any more.
     pub called_at: Option<OffsetDateTime>,
 }
 
@@ -53,7 +53,7 @@ impl Place {
         }
     }
 
-    /// Until when who missed the turn may come late; absent where that was long ago.
+    /// Until when, by the room's clock, who missed the turn may come late; absent where that was long ago.
     #[must_use]
     pub fn late_until(&self, timings: &Timings) -> Option<OffsetDateTime> {
         self.called_at
@@ -62,8 +62,8 @@ impl Place {
 
     fn called_state(&self, timings: &Timings) -> TokenState {
         match self.called_at {
-            Some(called_at) if self.room.now < called_at + timings.claim => TokenState::Waiting,
-            Some(called_at) if self.room.now < called_at + timings.claim + timings.late => {
+            Some(called_at) if self.room.clock < called_at + timings.claim => TokenState::Waiting,
+            Some(called_at) if self.room.clock < called_at + timings.claim + timings.late => {
                 TokenState::TurnMissed
             }
             _ => TokenState::Expired,
@@ -99,14 +99,17 @@ mod tests {
                 issued_to: QueueNumber(15),
                 reserved_to: QueueNumber(20),
                 epoch: 1,
-                now: NOW,
+                lapsed: 0,
+                clock: NOW,
+                // What becomes of a place that was called has nothing to do with the time of day.
+                now: NOW + Duration::from_secs(3_600),
             },
             visit: visit.map(|state| Visit {
                 visit_id: VisitId::new(),
                 user_id: UserId::new(),
                 number: QueueNumber(10),
                 state,
-                page_ends_at: Some(NOW + Duration::from_secs(1)),
+                page_ends_at: Some(NOW + Duration::from_secs(3_601)),
                 hold_lease_until: None,
             }),
             called_at: called_seconds_ago.map(|ago| NOW - Duration::from_secs(ago)),

@@ -242,6 +242,11 @@ pub struct Room {
     pub reserved_to: QueueNumber,
     /// Which filling of the line's store is valid.
     pub epoch: i64,
+    /// How many turns were missed, as far as is kept.
+    pub lapsed: u64,
+    /// The room's own time at reading: behind the store's by as long as the room was paused, and standing still while it
+    /// is. Turns are called and missed by it.
+    pub clock: OffsetDateTime,
     /// The store's time of reading.
     pub now: OffsetDateTime,
 }
@@ -266,6 +271,21 @@ impl Room {
     #[must_use]
     pub const fn is_settled(&self) -> bool {
         matches!(self.stage, Stage::Line) && self.reserved_to.0 > 0
+    }
+
+    /// How many may be on the page: nobody is let in while the room is paused, before its opening as well.
+    #[must_use]
+    pub const fn places(&self) -> u32 {
+        match self.settings.mode() {
+            RoomMode::Paused => 0,
+            RoomMode::Open | RoomMode::Draining => self.settings.capacity(),
+        }
+    }
+
+    /// Whether somebody who has no place may take one.
+    #[must_use]
+    pub const fn takes_in(&self) -> bool {
+        !matches!(self.settings.mode(), RoomMode::Draining)
     }
 
     /// 1 for the next to be called, 0 for who was called.
@@ -317,6 +337,8 @@ mod tests {
                 issued_to: QueueNumber(1 << 41),
                 reserved_to: QueueNumber(1 << 41),
                 epoch: 1,
+                lapsed: 0,
+                clock: OffsetDateTime::UNIX_EPOCH,
                 now: OffsetDateTime::UNIX_EPOCH,
             };
             let before = room(serving).position(QueueNumber(number));

@@ -14,6 +14,7 @@ impl From<AppError> for Problem {
                 Self::new(ProblemCode::NotFound, "There is no waiting room for this concert")
             }
             AppError::VisitNotFound => Self::new(ProblemCode::NotFound, "There is no such visit"),
+            AppError::RoomClosed => Self::of(ProblemCode::RoomClosed),
             AppError::NoLobby => Self::new(ProblemCode::NotFound, "There was no lobby"),
             AppError::DrawPending => Self::of(ProblemCode::DrawPending),
             AppError::Busy => Self::of(ProblemCode::Unavailable),

@@ -92,6 +92,8 @@ pub enum Join {
     },
     /// No number is left: a block must be reserved.
     Empty(Block),
+    /// The user has none, and the room takes nobody in.
+    Closed,
 }
 
 /// Who fills a room.
@@ -163,6 +165,8 @@ pub struct Plan {
     pub admitted: u64,
     /// Calls that nobody answered, lapsed by this look.
     pub lapsed: u64,
+    /// Turns that were ever missed in this room.
+    pub lapsed_in_all: u64,
     /// Late comers called by this look.
     pub late: u64,
     /// Claims of which no end was heard: number and end of validity, in milliseconds.
@@ -178,6 +182,8 @@ pub struct Counts {
     pub pages: u32,
     /// Called and expected.
     pub called: u32,
+    /// Turns that were missed.
+    pub lapsed: u64,
 }
 
 /// The line of every concert, in Redis. Clones share the connection.
@@ -225,16 +231,23 @@ impl Line {
         }
     }
 
-    /// Gives the user a number, the same one when asked again. `None`: the room is not filled.
+    /// Gives the user a number, the same one when asked again; a new one only where the room `takes_in`. `None`: the room
+    /// is not filled.
     ///
     /// # Errors
     /// Redis is away; a number may have been given.
-    pub async fn join(&self, concert: ConcertId, user: UserId) -> Result<Option<Join>, LineError> {
+    pub async fn join(
+        &self,
+        concert: ConcertId,
+        user: UserId,
+        takes_in: bool,
+    ) -> Result<Option<Join>, LineError> {
         let mut script = JOIN.prepare_invoke();
         script
             .key(room_key(concert))
             .key(bucket_key(concert, user))
-            .arg(user.as_uuid().as_bytes());
+            .arg(user.as_uuid().as_bytes())
+            .arg(u8::from(takes_in));
         let (word, held, last, epoch, serving): (String, i64, i64, i64, i64) = self.run(&script).await?;
         let block = Block {
             epoch,
@@ -243,6 +256,7 @@ impl Line {
         match word.as_str() {
             "cold" => Ok(None),
             "had" => Ok(Some(Join::Had(number(held)))),
+            "closed" => Ok(Some(Join::Closed)),
             "empty" => Ok(Some(Join::Empty(block))),
             "given" => Ok(Some(Join::Given {
                 number: number(held),
@@ -281,9 +295,9 @@ impl Line {
             .key(bucket_key(room.concert_id, user))
             .arg(number.0)
             .arg(user.as_uuid().as_bytes())
-            .arg(millis(room.now))
-            .arg(room.settings.capacity())
-            .arg(millis(room.now + windows.claim))
+            .arg(millis(room.clock))
+            .arg(room.places())
+            .arg(millis(room.clock + windows.claim))
             .arg(millis(windows.valid_until))
             .arg(windows.late_until.map_or(0, millis));
         let (word, epoch, other): (String, i64, i64) = self.run(&script).await?;
@@ -383,10 +397,11 @@ impl Line {
         script
             .key(room_key(room.concert_id))
             .arg(millis(room.now))
+            .arg(millis(room.clock))
             .arg(room.settings.capacity())
             .arg(room.settings.admit_per_second())
             .arg(u8::from(room.state().calls()))
-            .arg(millis(room.now + claim_window))
+            .arg(millis(room.clock + claim_window))
             .arg(WALK_LIMIT);
         ranges(&mut script, doubtful);
         let (word, values): (String, Vec<i64>) = self.run(&script).await?;
@@ -404,6 +419,7 @@ impl Line {
             called,
             admitted,
             lapsed,
+            lapsed_in_all,
             late,
             overdue @ ..,
         ] = &values[..]
@@ -420,6 +436,7 @@ impl Line {
             called: count(*called),
             admitted: admitted.unsigned_abs(),
             lapsed: lapsed.unsigned_abs(),
+            lapsed_in_all: lapsed_in_all.unsigned_abs(),
             late: late.unsigned_abs(),
             overdue: overdue
                 .iter()
@@ -474,6 +491,7 @@ impl Line {
             .arg(filling.epoch)
             .arg(filling.serving.0)
             .arg(filling.reserved_to.0)
+            .arg(filling.lapsed)
             .arg(bucket_prefix(concert));
         script.arg(filling.pages.len());
         for page in &filling.pages {
@@ -505,17 +523,19 @@ impl Line {
     pub async fn counts(&self, concert: ConcertId) -> Result<Option<Counts>, LineError> {
         let key = room_key(concert);
         let mut redis = self.redis.clone();
-        let (next, pages, called): (Option<i64>, u32, u32) = redis::pipe()
+        let (next, pages, called, lapsed): (Option<i64>, u32, u32, Option<u64>) = redis::pipe()
             .atomic()
             .hget(&key, "next")
             .scard(format!("{key}:pages"))
             .zcard(format!("{key}:called"))
+            .hget(&key, "lapsed")
             .query_async(&mut redis)
             .await?;
         Ok(next.map(|next| Counts {
             issued: number(next - 1),
             pages,
             called,
+            lapsed: lapsed.unwrap_or(0),
         }))
     }
 
@@ -541,7 +561,7 @@ impl Line {
     }
 }
 
-/// The instants that a claim is judged by.
+/// The instants that a claim is judged by. All but `valid_until` are of the room's clock.
 #[derive(Debug, Clone, Copy)]
 pub struct ClaimWindows {
     /// How long a called number's place is kept.

@@ -5,6 +5,7 @@ use vocabulary::{ConcertId, UserId};
 
 use super::draws::{DrawStore, hash};
 use super::visits::{StoreError, unreadable};
+use crate::domain::RoomMode;
 
 /// A place in the lobby.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +35,8 @@ pub enum Left {
 
 impl DrawStore {
     /// Adds these users to the lobby, whoever is not in it, in this order, and takes those back who left. Answers
-    /// everybody's place. `None`: the lobby is closed, or its opening has come.
+    /// everybody's place. A room that drains adds nobody and takes nobody back: who has no place is not in the answer.
+    /// `None`: the lobby is closed, or its opening has come.
     ///
     /// # Errors
     /// The database is away; they may have been added.
@@ -49,6 +51,14 @@ impl DrawStore {
             .map(|(_, commitment)| commitment.0.to_vec())
             .collect();
         let mut tx = self.pool.begin().await?;
+        // Settings that change wait for this batch, so that nobody is added to a room that drains by then.
+        let mode = sqlx::query_scalar!(
+            "SELECT mode FROM rooms WHERE concert_id = $1 FOR KEY SHARE",
+            concert.as_uuid()
+        )
+        .fetch_optional(&mut *tx)
+        .await?;
+        let takes_in = mode.is_some_and(|mode| mode != RoomMode::Draining.as_str());
         // Of all replicas one adds at a time: the order of arrival has no gap.
         let count = sqlx::query_scalar!(
             "SELECT d.count FROM draws d JOIN rooms r USING (concert_id)
@@ -62,11 +72,12 @@ impl DrawStore {
             "INSERT INTO lobby (concert_id, index, user_id, commitment)
             SELECT $1, $4 + row_number() OVER (ORDER BY o) - 1, u, c
             FROM unnest($2::uuid[], $3::bytea[]) WITH ORDINALITY AS t (u, c, o)
-            WHERE NOT EXISTS (SELECT FROM lobby l WHERE l.concert_id = $1 AND l.user_id = u)",
+            WHERE $5 AND NOT EXISTS (SELECT FROM lobby l WHERE l.concert_id = $1 AND l.user_id = u)",
             concert.as_uuid(),
             &ids,
             &commitments,
             count,
+            takes_in,
         )
         .execute(&mut *tx)
         .await?;
@@ -82,14 +93,16 @@ impl DrawStore {
         }
         let back = sqlx::query_scalar!(
             "UPDATE lobby SET left_at = NULL
-            WHERE concert_id = $1 AND user_id = ANY($2) AND left_at IS NOT NULL RETURNING index",
+            WHERE $3 AND concert_id = $1 AND user_id = ANY($2) AND left_at IS NOT NULL RETURNING index",
             concert.as_uuid(),
             &ids,
+            takes_in,
         )
         .fetch_all(&mut *tx)
         .await?;
         let rows = sqlx::query!(
-            "SELECT user_id, index, commitment FROM lobby WHERE concert_id = $1 AND user_id = ANY($2)",
+            "SELECT user_id, index, commitment FROM lobby
+            WHERE concert_id = $1 AND user_id = ANY($2) AND left_at IS NULL",
             concert.as_uuid(),
             &ids,
         )

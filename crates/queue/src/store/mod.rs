@@ -16,4 +16,4 @@ pub use line::{Block, Claim, ClaimWindows, Claimed, Counts, Filler, Join, Line, 
 pub use lobby::{Left, LobbyPlace};
 pub use rooms::DrawSecrets;
 pub use stats::VisitCounts;
-pub use visits::{Admission, Ended, Filling, MIGRATOR, StoreError, Transition, VisitStore};
+pub use visits::{Admission, Ended, Filling, HighWater, MIGRATOR, StoreError, Transition, VisitStore};

@@ -20,6 +20,8 @@ pub(super) struct RoomRow {
     pub issued_to: i64,
     pub reserved_to: i64,
     pub epoch: i64,
+    pub lapsed: i64,
+    pub clock: OffsetDateTime,
     pub now: OffsetDateTime,
 }
 
@@ -40,6 +42,8 @@ impl TryFrom<RoomRow> for Room {
             issued_to: number(row.issued_to),
             reserved_to: number(row.reserved_to),
             epoch: row.epoch,
+            lapsed: row.lapsed.unsigned_abs(),
+            clock: row.clock,
             now: row.now,
         })
     }
@@ -61,7 +65,7 @@ impl std::fmt::Debug for DrawSecrets {
 
 impl VisitStore {
     /// Makes a room, or changes its settings. No visit that was let in under the settings before is still being
-    /// written when this returns. A room that opens later, and that nobody has joined, is made with a lobby; a lobby
+    /// written when this returns: nobody is let in to a room that is paused by then, nor called. A room that opens later, and that nobody has joined, is made with a lobby; a lobby
     /// whose opening is moved announces another round of the beacon.
     ///
     /// # Errors
@@ -82,11 +86,15 @@ impl VisitStore {
         .await?;
         let row = sqlx::query_as!(
             RoomRow,
-            r#"INSERT INTO rooms (concert_id, capacity, admit_per_second, opens_at, mode) VALUES ($1, $2, $3, $4, $5)
+            r#"INSERT INTO rooms (concert_id, capacity, admit_per_second, opens_at, mode, paused_at)
+            VALUES ($1, $2, $3, $4, $5, CASE WHEN $5 = 'PAUSED' THEN frontrow_now() END)
             ON CONFLICT (concert_id) DO UPDATE SET capacity = excluded.capacity,
-                admit_per_second = excluded.admit_per_second, opens_at = excluded.opens_at, mode = excluded.mode
+                admit_per_second = excluded.admit_per_second, opens_at = excluded.opens_at, mode = excluded.mode,
+                paused_at = CASE WHEN excluded.mode = 'PAUSED' THEN coalesce(rooms.paused_at, excluded.paused_at) END,
+                paused_ms = rooms.paused_ms + CASE WHEN rooms.paused_at IS NULL OR excluded.mode = 'PAUSED' THEN 0
+                    ELSE greatest(0, floor(extract(epoch FROM frontrow_now() - rooms.paused_at) * 1000)) END
             RETURNING concert_id, capacity, admit_per_second, opens_at, mode, stage, drawn_to, serving, issued_to,
-                reserved_to, epoch, frontrow_now() AS "now!""#,
+                reserved_to, epoch, lapsed, room_clock(rooms) AS "clock!", frontrow_now() AS "now!""#,
             concert.as_uuid(),
             settings.capacity().cast_signed(),
             settings.admit_per_second().cast_signed(),
@@ -117,8 +125,8 @@ impl VisitStore {
     pub async fn room(&self, concert: ConcertId) -> Result<Option<Room>, StoreError> {
         let row = sqlx::query_as!(
             RoomRow,
-            r#"SELECT concert_id, capacity, admit_per_second, opens_at, mode, stage, drawn_to, serving, issued_to, reserved_to,
-                epoch, frontrow_now() AS "now!" FROM rooms WHERE concert_id = $1"#,
+            r#"SELECT concert_id, capacity, admit_per_second, opens_at, mode, stage, drawn_to, serving, issued_to,
+                reserved_to, epoch, lapsed, room_clock(rooms) AS "clock!", frontrow_now() AS "now!" FROM rooms WHERE concert_id = $1"#,
             concert.as_uuid(),
         )
         .fetch_optional(&self.pool)
@@ -133,8 +141,8 @@ impl VisitStore {
     pub async fn rooms(&self) -> Result<Vec<Room>, StoreError> {
         let rows = sqlx::query_as!(
             RoomRow,
-            r#"SELECT concert_id, capacity, admit_per_second, opens_at, mode, stage, drawn_to, serving, issued_to, reserved_to,
-                epoch, frontrow_now() AS "now!" FROM rooms"#,
+            r#"SELECT concert_id, capacity, admit_per_second, opens_at, mode, stage, drawn_to, serving, issued_to,
+                reserved_to, epoch, lapsed, room_clock(rooms) AS "clock!", frontrow_now() AS "now!" FROM rooms"#,
         )
         .fetch_all(&self.pool)
         .await?;

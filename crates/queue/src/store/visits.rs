@@ -54,8 +54,8 @@ pub enum Admission {
         /// When, by the store's time.
         now: OffsetDateTime,
     },
-    /// The place was counted under another epoch or a larger capacity, its time is over, or the number or the user has
-    /// a visit. Nothing was changed, and nothing will be.
+    /// The place was counted under another epoch or a larger capacity, the room is paused, the claim's time is over, or
+    /// the number or the user has a visit. Nothing was changed, and nothing will be.
     Refused,
 }
 
@@ -81,6 +81,15 @@ pub struct Ended {
     pub number: QueueNumber,
 }
 
+/// What Redis alone counts, as it last told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HighWater {
+    /// Every number up to this one was given.
+    pub issued_to: QueueNumber,
+    /// Turns that were missed.
+    pub lapsed: u64,
+}
+
 /// What an empty Redis must know of a room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filling {
@@ -92,7 +101,9 @@ pub struct Filling {
     pub reserved_to: QueueNumber,
     /// The numbers whose visits take a place.
     pub pages: Vec<QueueNumber>,
-    /// The numbers called within the claim window that nobody has claimed, and when they were called.
+    /// Turns that were missed.
+    pub lapsed: u64,
+    /// The numbers called within the claim window that nobody has claimed, and when they were called by the room's clock.
     pub called: Vec<(QueueNumber, OffsetDateTime)>,
     /// The numbers that were given up before their turn.
     pub left: Vec<QueueNumber>,
@@ -148,7 +159,7 @@ impl VisitStore {
     ) -> Result<Option<Place>, StoreError> {
         let row = sqlx::query!(
             r#"SELECT r.capacity, r.admit_per_second, r.opens_at, r.mode, r.stage, r.drawn_to, r.serving,
-                r.issued_to, r.reserved_to, r.epoch,
+                r.issued_to, r.reserved_to, r.epoch, r.lapsed, room_clock(r) AS "clock!",
                 frontrow_now() AS "now!", v.visit_id AS "visit_id?", v.user_id AS "user_id?", v.state AS "state?",
                 v.page_ends_at, v.hold_lease_until, c.called_at AS "called_at?"
             FROM rooms r
@@ -187,6 +198,8 @@ impl VisitStore {
             issued_to: row.issued_to,
             reserved_to: row.reserved_to,
             epoch: row.epoch,
+            lapsed: row.lapsed,
+            clock: row.clock,
             now: row.now,
         };
         Ok(Some(Place {
@@ -219,7 +232,7 @@ impl VisitStore {
             r#"INSERT INTO visits (visit_id, concert_id, user_id, number, state, admitted_at, page_ends_at)
             SELECT $1, r.concert_id, $3, $4, 'PAGE', frontrow_now(), frontrow_now() + make_interval(secs => $5)
             FROM rooms r
-            WHERE r.concert_id = $2 AND r.epoch = $6 AND r.capacity >= $7 AND frontrow_now() < $8
+            WHERE r.concert_id = $2 AND r.epoch = $6 AND r.capacity >= $7 AND r.mode <> 'PAUSED' AND frontrow_now() < $8
             ON CONFLICT DO NOTHING
             RETURNING visit_id, user_id, number, state, admitted_at AS "now!", page_ends_at, hold_lease_until"#,
             VisitId::new().as_uuid(),
@@ -512,8 +525,8 @@ impl VisitStore {
         }))
     }
 
-    /// Promise 12: commits that numbers are called, before anybody is told, and answers when that was. `None`: somebody else has moved the line, or
-    /// the epoch is over.
+    /// Promise 12: commits that numbers are called, before anybody is told, and answers when that was by the room's clock.
+    /// `None`: somebody else has moved the line, the epoch is over, or the room is paused.
     ///
     /// # Errors
     /// The database is away; it may have been committed.
@@ -522,41 +535,40 @@ impl VisitStore {
         concert: ConcertId,
         epoch: i64,
         range: NumberRange,
-        issued_to: QueueNumber,
+        told: HighWater,
     ) -> Result<Option<OffsetDateTime>, StoreError> {
         let called_at = sqlx::query_scalar!(
             "WITH moved AS (
-                UPDATE rooms SET serving = $4, issued_to = greatest(issued_to, $5)
-                WHERE concert_id = $1 AND epoch = $2 AND serving = $3 RETURNING concert_id
+                UPDATE rooms SET serving = $4, issued_to = greatest(issued_to, $5), lapsed = greatest(lapsed, $6)
+                WHERE concert_id = $1 AND epoch = $2 AND serving = $3 AND mode <> 'PAUSED'
+                RETURNING concert_id, room_clock(rooms) AS called_at
             )
             INSERT INTO calls (concert_id, after_number, to_number, called_at)
-            SELECT concert_id, $3, $4, frontrow_now() FROM moved RETURNING called_at",
+            SELECT concert_id, $3, $4, called_at FROM moved RETURNING called_at",
             concert.as_uuid(),
             epoch,
             sql(range.after),
             sql(range.to),
-            sql(issued_to),
+            sql(told.issued_to),
+            told.lapsed.cast_signed(),
         )
         .fetch_optional(&self.pool)
         .await?;
         Ok(called_at)
     }
 
-    /// Notes that every number up to `issued_to` was given, so that fewer are in doubt after a loss of Redis.
+    /// Notes what Redis has come to, so that fewer numbers are in doubt after its loss, and no lapse is forgotten.
     ///
     /// # Errors
     /// The database is away.
-    pub async fn note_issued(
-        &self,
-        concert: ConcertId,
-        epoch: i64,
-        issued_to: QueueNumber,
-    ) -> Result<(), StoreError> {
+    pub async fn note(&self, concert: ConcertId, epoch: i64, told: HighWater) -> Result<(), StoreError> {
         sqlx::query!(
-            "UPDATE rooms SET issued_to = $3 WHERE concert_id = $1 AND epoch = $2 AND issued_to < $3",
+            "UPDATE rooms SET issued_to = greatest(issued_to, $3), lapsed = greatest(lapsed, $4)
+            WHERE concert_id = $1 AND epoch = $2 AND (issued_to < $3 OR lapsed < $4)",
             concert.as_uuid(),
             epoch,
-            sql(issued_to),
+            sql(told.issued_to),
+            told.lapsed.cast_signed(),
         )
         .execute(&self.pool)
         .await?;
@@ -616,8 +628,8 @@ impl VisitStore {
             .await?;
         }
         let room = sqlx::query!(
-            "UPDATE rooms SET epoch = epoch + 1, issued_to = reserved_to WHERE concert_id = $1
-            RETURNING epoch, serving, reserved_to",
+            r#"UPDATE rooms SET epoch = epoch + 1, issued_to = reserved_to WHERE concert_id = $1
+            RETURNING epoch, serving, reserved_to, lapsed, room_clock(rooms) AS "clock!""#,
             concert.as_uuid()
         )
         .fetch_one(&mut *tx)
@@ -637,7 +649,7 @@ impl VisitStore {
         .await?;
         let called = sqlx::query!(
             r#"SELECT n AS "number!", c.called_at FROM calls c, generate_series(c.after_number + 1, c.to_number) AS n
-            WHERE c.concert_id = $1 AND c.called_at > frontrow_now() - make_interval(secs => $2)
+            WHERE c.concert_id = $1 AND c.called_at > $3::timestamptz - make_interval(secs => $2)
                 AND NOT EXISTS (SELECT FROM visits v WHERE v.concert_id = c.concert_id AND v.number = n)
                 AND NOT EXISTS (
                     SELECT FROM doubtful_numbers d
@@ -645,6 +657,7 @@ impl VisitStore {
                 )"#,
             concert.as_uuid(),
             claim_window.as_secs_f64(),
+            room.clock,
         )
         .fetch_all(&mut *tx)
         .await?;
@@ -655,6 +668,7 @@ impl VisitStore {
             epoch: room.epoch,
             serving: number(room.serving),
             reserved_to: number(room.reserved_to),
+            lapsed: room.lapsed.unsigned_abs(),
             pages: on_page.map(|row| number(row.number)).collect(),
             called: called
                 .into_iter()
@@ -668,15 +682,19 @@ impl VisitStore {
         }))
     }
 
-    /// Deletes calls older than `kept_for`, which nobody may answer any more. Answers whether more are left.
+    /// Deletes calls older than `kept_for` by their room's clock, which nobody may answer any more. Answers whether more
+    /// are left.
     ///
     /// # Errors
     /// The database is away.
     pub async fn prune_calls(&self, kept_for: Duration) -> Result<bool, StoreError> {
         let deleted = sqlx::query!(
             "DELETE FROM calls WHERE ctid IN (
-                SELECT ctid FROM calls WHERE called_at < frontrow_now() - make_interval(secs => $1)
-                ORDER BY called_at LIMIT $2
+                SELECT c.ctid FROM calls c JOIN rooms r USING (concert_id)
+                -- No room's clock is ahead of time: the first condition finds them by age.
+                WHERE c.called_at < frontrow_now() - make_interval(secs => $1)
+                    AND c.called_at < room_clock(r) - make_interval(secs => $1)
+                ORDER BY c.called_at LIMIT $2
             )",
             kept_for.as_secs_f64(),
             SWEEP_LIMIT,

@@ -1,7 +1,7 @@
 //! What a process that dies between the two stores leaves behind, and how it is put right.
 
 use queue::domain::{NumberRange, TokenState};
-use queue::store::{Admission, Claim, ClaimWindows, Claimed};
+use queue::store::{Admission, Claim, ClaimWindows, Claimed, HighWater};
 use time::OffsetDateTime;
 use vocabulary::{ConcertId, QueueNumber};
 
@@ -13,6 +13,13 @@ async fn first_called(world: &World) -> (ConcertId, Person, Person) {
     let (first, next) = (world.join(concert).await, world.join(concert).await);
     world.tick().await;
     (concert, first, next)
+}
+
+const fn told(issued_to: u64) -> HighWater {
+    HighWater {
+        issued_to: QueueNumber(issued_to),
+        lapsed: 0,
+    }
 }
 
 /// A claim by a process that says nothing more.
@@ -160,10 +167,7 @@ async fn numbers_that_were_committed_as_called_are_called_by_the_next_tick() {
         after: QueueNumber(0),
         to: QueueNumber(2),
     };
-    let called_at: Option<OffsetDateTime> = visits
-        .commit_call(concert, epoch, range, QueueNumber(3))
-        .await
-        .unwrap();
+    let called_at: Option<OffsetDateTime> = visits.commit_call(concert, epoch, range, told(3)).await.unwrap();
     assert!(called_at.is_some());
     // Not called in Redis yet: next, and not yet inside.
     assert_eq!(world.expect(&people[0], TokenState::Waiting).await.position, 1);
@@ -185,14 +189,14 @@ async fn promise_12_of_two_replicas_that_plan_the_same_one_moves_the_line() {
         after: QueueNumber(0),
         to: QueueNumber(to),
     };
-    let moves = [3, 2, 1].map(|to| visits.commit_call(concert, epoch, range(to), QueueNumber(3)));
+    let moves = [3, 2, 1].map(|to| visits.commit_call(concert, epoch, range(to), told(3)));
     let moved = futures::future::join_all(moves).await;
     assert_eq!(
         moved.iter().filter(|moved| matches!(moved, Ok(Some(_)))).count(),
         1
     );
     let stale = visits
-        .commit_call(concert, epoch - 1, range(3), QueueNumber(3))
+        .commit_call(concert, epoch - 1, range(3), told(3))
         .await
         .unwrap();
     assert_eq!(stale, None, "an old epoch moves nothing");

@@ -33,6 +33,11 @@ const LATER: &str = "frontrow_now() + interval '1 minute'";
     "rooms_draw_before_they_call",
     "UPDATE rooms SET stage = 'DRAWING', serving = 1, issued_to = 1, reserved_to = 1"
 )]
+#[case::mode("rooms_mode_is_known", "UPDATE rooms SET mode = 'CLOSED'")]
+#[case::pause("rooms_pause_has_a_beginning", "UPDATE rooms SET mode = 'PAUSED'")]
+#[case::paused("rooms_pause_has_a_beginning", "UPDATE rooms SET paused_at = frontrow_now()")]
+#[case::pauses("rooms_pauses_add_up", "UPDATE rooms SET paused_ms = -1")]
+#[case::lapsed("rooms_lapses_are_counted", "UPDATE rooms SET lapsed = -1")]
 #[case::drawn("rooms_drawn_numbers_are_given", "UPDATE rooms SET drawn_to = issued_to + 1")]
 #[tokio::test]
 async fn impossible_rooms_are_refused_by_name(#[case] constraint: &str, #[case] statement: &'static str) {

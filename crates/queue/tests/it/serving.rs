@@ -98,7 +98,8 @@ fn settings(capacity: u32) -> RoomSettings {
     RoomSettings {
         capacity,
         admit_per_second: 1_000,
-        ..RoomSettings::default()
+        opens_at: None,
+        mode: queue::RoomMode::Open.into(),
     }
 }
 

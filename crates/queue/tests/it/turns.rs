@@ -417,10 +417,7 @@ async fn a_room_admits_as_fast_as_it_says() {
     }
     world.tick().await;
     let room = world.queue.watch_rooms().borrow().rooms[&concert].clone();
-    assert!(
-        (1_000..=2_100).contains(&room.admitted.mean_milli),
-        "{room:?}"
-    );
+    assert!((1_000..=2_100).contains(&room.admitted.mean_milli), "{room:?}");
     world.put_room(concert, 1, AT_ONCE, None).await;
     let waiting = world.join_many(concert, 40).await;
     let eta = world.look(&waiting[39]).await.eta.unwrap();

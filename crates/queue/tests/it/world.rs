@@ -7,7 +7,7 @@ use fair_draw::Receipt;
 use queue::app::{AppError, Queue, QueueOptions, RoomView, Ticket, TokenView};
 use queue::beacon::Beacon;
 use queue::config::Config;
-use queue::domain::{Draw, DrawState, RoomSettings, SHOWN_FOR, TokenState};
+use queue::domain::{Draw, DrawState, RoomMode, RoomSettings, SHOWN_FOR, TokenState};
 use queue::store::{DrawStore, Line, MIGRATOR, VisitStore};
 use queue_token::{Claims, Keyring, QueueTokens};
 use service_kit::config::load_from;
@@ -110,6 +110,15 @@ impl World {
     ) -> RoomView {
         let settings = RoomSettings::new(capacity, pace, opens_at);
         self.queue.put_room(concert, settings).await.unwrap()
+    }
+
+    /// The room in another mode, else as it is.
+    pub(crate) async fn set_mode(&self, concert: ConcertId, mode: RoomMode) -> RoomView {
+        let settings = self.queue.get_room(concert).await.unwrap().room.settings;
+        self.queue
+            .put_room(concert, Ok(settings.in_mode(mode)))
+            .await
+            .unwrap()
     }
 
     pub(crate) async fn join(&self, concert: ConcertId) -> Person {

@@ -1,7 +1,8 @@
 -- Takes a place for a called number, if one is free. The place counts from now on; it is sure once the visit is
 -- committed, and given back when that does not happen by `valid_until`.
 -- KEYS: room, the user's bucket.
--- ARGV: number, user, now, capacity, end of a renewed claim window, valid_until, until when it may come late.
+-- ARGV: number, user, the room's clock, places (0 while it is paused), end of a renewed claim window, valid_until, until
+--   when it may come late.
 -- Answers: cold | claiming (already) | early (not called yet) | full (called, no place: stays first)
 --   | late (noted as come late) | gone (too late) | claimed epoch, the other number that the user held or 0.
 local epoch = filled_epoch(KEYS[1])
@@ -29,7 +30,7 @@ if window_end and tonumber(window_end) > now then
   return {'claimed', tonumber(epoch), tonumber(held)}
 end
 
-redis.call('ZREM', called, number)
+if redis.call('ZREM', called, number) == 1 then redis.call('HINCRBY', KEYS[1], 'lapsed', 1) end
 if now >= tonumber(ARGV[7]) then return {'gone', 0, 0} end
 redis.call('ZADD', returned, ARGV[7], number)
 return {'late', 0, 0}

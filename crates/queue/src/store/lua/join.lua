@@ -1,12 +1,13 @@
 -- Gives the user a number, the same one when asked again.
--- KEYS: room, the user's bucket. ARGV: user.
--- Answers: cold | had number | given number, last number of the block, epoch, serving
+-- KEYS: room, the user's bucket. ARGV: user, whether the room takes in (1 or 0).
+-- Answers: cold | had number | closed | given number, last number of the block, epoch, serving
 --   | empty 0, last number of the block, epoch.
 local epoch = filled_epoch(KEYS[1])
 if not epoch then return {'cold', 0, 0, 0, 0} end
 
 local had = redis.call('HGET', KEYS[2], ARGV[1])
 if had then return {'had', tonumber(had), 0, 0, 0} end
+if ARGV[2] == '0' then return {'closed', 0, 0, 0, 0} end
 
 local room = redis.call('HMGET', KEYS[1], 'next', 'block_end', 'serving')
 local number, block_end = tonumber(room[1]), tonumber(room[2])
