@@ -9,11 +9,10 @@ use redis::{Script, ScriptInvocation};
 use time::OffsetDateTime;
 use vocabulary::{ConcertId, QueueNumber, UserId};
 
+use super::user_slot::UserSlot;
 use super::visits::Filling;
 use crate::domain::{NumberRange, Room, millis};
 
-/// Small hashes are kept compactly (up to 128 entries each by default): with so many, a million users fit.
-const USER_BUCKETS: u16 = 16_384;
 /// The most numbers that one tick calls or passes over one by one.
 const WALK_LIMIT: u32 = 25_000;
 
@@ -242,11 +241,12 @@ impl Line {
         user: UserId,
         takes_in: bool,
     ) -> Result<Option<Join>, LineError> {
+        let slot = UserSlot::of(user);
         let mut script = JOIN.prepare_invoke();
         script
             .key(room_key(concert))
-            .key(bucket_key(concert, user))
-            .arg(user.as_uuid().as_bytes())
+            .key(bucket_key(concert, slot))
+            .arg(slot.field())
             .arg(u8::from(takes_in));
         let (word, held, last, epoch, serving): (String, i64, i64, i64, i64) = self.run(&script).await?;
         let block = Block {
@@ -289,12 +289,13 @@ impl Line {
         number: QueueNumber,
         windows: ClaimWindows,
     ) -> Result<Option<Claim>, LineError> {
+        let slot = UserSlot::of(user);
         let mut script = CLAIM.prepare_invoke();
         script
             .key(room_key(room.concert_id))
-            .key(bucket_key(room.concert_id, user))
+            .key(bucket_key(room.concert_id, slot))
             .arg(number.0)
-            .arg(user.as_uuid().as_bytes())
+            .arg(slot.field())
             .arg(millis(room.clock))
             .arg(room.places())
             .arg(millis(room.clock + windows.claim))
@@ -374,12 +375,13 @@ impl Line {
         user: UserId,
         number: QueueNumber,
     ) -> Result<(), LineError> {
+        let slot = UserSlot::of(user);
         let mut script = FORGET.prepare_invoke();
         script
             .key(room_key(concert))
-            .key(bucket_key(concert, user))
+            .key(bucket_key(concert, slot))
             .arg(number.0)
-            .arg(user.as_uuid().as_bytes());
+            .arg(slot.field());
         self.run(&script).await
     }
 
@@ -507,10 +509,8 @@ impl Line {
         }
         script.arg(filling.users.len());
         for (user, held) in &filling.users {
-            script
-                .arg(bucket(*user))
-                .arg(user.as_uuid().as_bytes())
-                .arg(held.0);
+            let slot = UserSlot::of(*user);
+            script.arg(slot.bucket).arg(slot.field()).arg(held.0);
         }
         let _: String = self.run(&script).await?;
         Ok(())
@@ -586,20 +586,8 @@ fn bucket_prefix(concert: ConcertId) -> String {
     format!("queue:{{{concert}}}:u")
 }
 
-fn bucket_key(concert: ConcertId, user: UserId) -> String {
-    format!("{}{}", bucket_prefix(concert), bucket(user))
-}
-
-/// FNV-1a, folded: ids of any making spread evenly, and every replica and version agrees.
-fn bucket(user: UserId) -> u16 {
-    let hash = user
-        .as_uuid()
-        .as_bytes()
-        .iter()
-        .fold(0x811c_9dc5_u32, |hash, byte| {
-            (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
-        });
-    ((hash >> 16) as u16 ^ hash as u16) % USER_BUCKETS
+fn bucket_key(concert: ConcertId, slot: UserSlot) -> String {
+    format!("{}{}", bucket_prefix(concert), slot.bucket)
 }
 
 const fn number(value: i64) -> QueueNumber {
@@ -617,19 +605,4 @@ fn unknown(word: &str) -> LineError {
         word.to_owned(),
     );
     LineError::Bug(error.into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn users_spread_over_the_buckets_so_that_none_grows_past_the_compact_form() {
-        let mut sizes = vec![0_u32; usize::from(USER_BUCKETS)];
-        for _ in 0..1_000_000 {
-            sizes[usize::from(bucket(UserId::new()))] += 1;
-        }
-        let largest = sizes.iter().max().unwrap();
-        assert!(*largest <= 128, "{largest}");
-    }
 }

@@ -9,6 +9,7 @@ mod line;
 mod lobby;
 mod rooms;
 mod stats;
+mod user_slot;
 mod visits;
 
 pub use draws::{DrawStore, Gone};
