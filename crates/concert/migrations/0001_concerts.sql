@@ -59,6 +59,7 @@ CREATE TABLE concerts (
     room_capacity         integer     NOT NULL CONSTRAINT concerts_room_capacity_is_1_to_1000000 CHECK (room_capacity BETWEEN 1 AND 1000000),
     room_admit_per_second integer     NOT NULL CONSTRAINT concerts_room_admits_1_to_100000_per_second CHECK (room_admit_per_second BETWEEN 1 AND 100000),
     room_opens_at         timestamptz,
+    room_mode             text        NOT NULL CONSTRAINT concerts_room_mode_is_known CHECK (room_mode IN ('OPEN', 'PAUSED', 'DRAINING')),
     -- The refund policy, tier by tier: whoever cancels at least so many hours before the beginning gets so many percent back.
     -- Never changed: who has paid keeps the terms of the purchase.
     refund_hours          integer[]   NOT NULL CONSTRAINT concerts_refund_hours_are_0_to_87600

@@ -89,6 +89,7 @@ impl CreateConcert {
                 .opens_at()
                 .map(|at| at.unix_timestamp_nanos().to_be_bytes().to_vec())
                 .unwrap_or_default(),
+            self.room.mode().as_str().as_bytes().to_vec(),
             self.refund_policy
                 .tiers()
                 .iter()

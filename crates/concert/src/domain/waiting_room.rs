@@ -1,5 +1,7 @@
 //! How an organiser wants a waiting room to work.
 
+use std::str::FromStr;
+
 use serde_json::{Value, json};
 use service_kit::problem::FieldError;
 use time::OffsetDateTime;
@@ -25,7 +27,7 @@ pub enum RoomMode {
 }
 
 impl RoomMode {
-    /// The word of the public API.
+    /// The word of the public API, which is kept as well.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -33,6 +35,20 @@ impl RoomMode {
             Self::Paused => "PAUSED",
             Self::Draining => "DRAINING",
         }
+    }
+}
+
+/// Text that is no mode of a room.
+#[derive(Debug, thiserror::Error)]
+#[error("must be OPEN, PAUSED or DRAINING")]
+pub struct UnknownMode;
+
+impl FromStr for RoomMode {
+    type Err = UnknownMode;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        let mut modes = [Self::Open, Self::Paused, Self::Draining].into_iter();
+        modes.find(|mode| mode.as_str() == word).ok_or(UnknownMode)
     }
 }
 
@@ -137,6 +153,16 @@ mod tests {
     fn a_room_within_its_bounds_is_made() {
         assert!(WaitingRoom::new("", 1, 1, None).is_ok());
         assert!(WaitingRoom::new("", MAX_CAPACITY, MAX_ADMIT_PER_SECOND, None).is_ok());
+    }
+
+    #[test]
+    fn every_mode_is_read_as_it_is_kept() {
+        for mode in [RoomMode::Open, RoomMode::Paused, RoomMode::Draining] {
+            assert_eq!(mode.as_str().parse::<RoomMode>().unwrap(), mode);
+            let room = WaitingRoom::new("", 1, 1, None).unwrap().in_mode(mode);
+            assert_eq!(room.details()["mode"], mode.as_str());
+        }
+        assert!("open".parse::<RoomMode>().is_err());
     }
 
     #[test]

@@ -62,6 +62,7 @@ struct RoomRow {
     room_capacity: i32,
     room_admit_per_second: i32,
     room_opens_at: Option<OffsetDateTime>,
+    room_mode: String,
 }
 
 impl TryFrom<RoomRow> for UnfinishedConcert {
@@ -69,14 +70,17 @@ impl TryFrom<RoomRow> for UnfinishedConcert {
 
     fn try_from(row: RoomRow) -> Result<Self, Self::Error> {
         let wrong = Unreadable::Other("a waiting room's settings");
-        let (Ok(capacity), Ok(admit_per_second)) =
-            (row.room_capacity.try_into(), row.room_admit_per_second.try_into())
-        else {
+        let (Ok(capacity), Ok(admit_per_second), Ok(mode)) = (
+            row.room_capacity.try_into(),
+            row.room_admit_per_second.try_into(),
+            row.room_mode.parse(),
+        ) else {
             return Err(wrong.into());
         };
+        let room = WaitingRoom::new("", capacity, admit_per_second, row.room_opens_at).map_err(|_| wrong)?;
         Ok(Self {
             concert_id: ConcertId::from_uuid(row.concert_id),
-            room: WaitingRoom::new("", capacity, admit_per_second, row.room_opens_at).map_err(|_| wrong)?,
+            room: room.in_mode(mode),
         })
     }
 }
@@ -104,9 +108,9 @@ impl Store {
             .unzip();
         sqlx::query!(
             "INSERT INTO concerts (concert_id, organiser_id, venue_id, title, currency, layout_version,
-                                   room_capacity, room_admit_per_second, room_opens_at,
+                                   room_capacity, room_admit_per_second, room_opens_at, room_mode,
                                    refund_hours, refund_percents, state, leased_until)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'CREATING', frontrow_now() + $12)",
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'CREATING', frontrow_now() + $13)",
             concert.concert_id.as_uuid(),
             concert.organiser_id.as_uuid(),
             concert.venue_id.as_uuid(),
@@ -116,6 +120,7 @@ impl Store {
             column(concert.room.capacity()),
             column(concert.room.admit_per_second()),
             concert.room.opens_at(),
+            concert.room.mode().as_str(),
             &refund_hours,
             &refund_percents,
             interval(lease),
@@ -169,7 +174,7 @@ impl Store {
             RoomRow,
             "UPDATE concerts SET leased_until = frontrow_now() + $2
              WHERE concert_id = $1 AND state = 'CREATING' AND leased_until <= frontrow_now()
-             RETURNING concert_id, room_capacity, room_admit_per_second, room_opens_at",
+             RETURNING concert_id, room_capacity, room_admit_per_second, room_opens_at, room_mode",
             concert_id.as_uuid(),
             interval(lease),
         )
@@ -198,7 +203,7 @@ impl Store {
              WHERE concert_id = (SELECT concert_id FROM concerts
                                  WHERE state = 'CREATING' AND leased_until <= frontrow_now()
                                  ORDER BY leased_until LIMIT 1 FOR UPDATE SKIP LOCKED)
-             RETURNING concert_id, room_capacity, room_admit_per_second, room_opens_at",
+             RETURNING concert_id, room_capacity, room_admit_per_second, room_opens_at, room_mode",
             interval(lease),
         )
         .fetch_optional(&self.pool)

@@ -313,6 +313,13 @@ async fn a_repeated_key_makes_one_concert_and_one_date() {
             ..request.clone()
         },
         pb::CreateConcertRequest {
+            waiting_room: Some(pb::WaitingRoom {
+                mode: pb::WaitingRoomMode::Draining.into(),
+                ..room(50, 10)
+            }),
+            ..request.clone()
+        },
+        pb::CreateConcertRequest {
             refund_policy: Some(policy(&[(0, 99)])),
             ..request.clone()
         },

@@ -1,4 +1,6 @@
-use contracts::concert as pb;
+use contracts::{concert as pb, queue as qu};
+use rstest::rstest;
+use serde_json::Value;
 use vocabulary::{ConcertId, ProblemCode, UserId};
 
 use crate::world::{World, answer, fields, room};
@@ -46,7 +48,15 @@ async fn an_organiser_changes_a_room_and_sees_the_counts() {
     assert_eq!(world.peers.script().rooms[&concert_id].capacity, 7);
 
     let stats = world.stats(organiser, &concert_id).await.unwrap();
-    assert_eq!((stats.waiting, stats.serving_number, stats.inside), (7, 120, 3));
+    assert_eq!(
+        (stats.waiting, stats.serving_number, stats.called, stats.inside),
+        (7, 120, 2, 3)
+    );
+    assert_eq!(
+        (stats.paying, stats.completed, stats.expired, stats.lapsed),
+        (4, 50, 6, 8)
+    );
+    assert_eq!((stats.admitted, stats.admitted_last_minute), (63, 9));
     let seats = pb::ScheduleStats {
         schedule_id,
         available: 4,
@@ -54,6 +64,50 @@ async fn an_organiser_changes_a_room_and_sees_the_counts() {
         occupied: 2,
     };
     assert_eq!(stats.schedules, [seats]);
+}
+
+#[rstest]
+#[case(
+    pb::WaitingRoomMode::Unspecified,
+    qu::RoomMode::Open,
+    pb::WaitingRoomMode::Open
+)]
+#[case(pb::WaitingRoomMode::Open, qu::RoomMode::Open, pb::WaitingRoomMode::Open)]
+#[case(
+    pb::WaitingRoomMode::Paused,
+    qu::RoomMode::Paused,
+    pb::WaitingRoomMode::Paused
+)]
+#[case(
+    pb::WaitingRoomMode::Draining,
+    qu::RoomMode::Draining,
+    pb::WaitingRoomMode::Draining
+)]
+#[tokio::test]
+async fn a_room_is_told_its_mode_and_the_log_keeps_it(
+    #[case] asked: pb::WaitingRoomMode,
+    #[case] told: qu::RoomMode,
+    #[case] answered: pb::WaitingRoomMode,
+) {
+    let mut world = World::new().await;
+    let concert_id = world.concert("x").await;
+    let organiser = world.organiser;
+    let in_mode = |mode: pb::WaitingRoomMode| pb::WaitingRoom {
+        mode: mode.into(),
+        ..room(7, 3)
+    };
+    let changed = world
+        .update_room(organiser, &concert_id, Some(in_mode(asked)))
+        .await
+        .unwrap();
+    assert_eq!(changed, in_mode(answered));
+    assert_eq!(world.peers.script().rooms[&concert_id].mode(), told);
+    let log = world.audit_log(organiser, "", 1).await;
+    let details: Value = serde_json::from_str(&log.entries[0].details_json).unwrap();
+    assert_eq!(
+        details["mode"],
+        answered.as_str_name().trim_start_matches("WAITING_ROOM_MODE_")
+    );
 }
 
 #[tokio::test]
@@ -66,6 +120,15 @@ async fn a_wrong_room_is_refused_with_the_names_of_its_own_fields() {
         .await
         .unwrap_err();
     assert_eq!(fields(&problem), ["capacity", "admitPerSecond"]);
+    let in_no_mode = pb::WaitingRoom {
+        mode: 4,
+        ..room(0, 1)
+    };
+    let problem = world
+        .update_room(organiser, &concert_id, Some(in_no_mode))
+        .await
+        .unwrap_err();
+    assert_eq!(fields(&problem), ["capacity", "mode"]);
     assert_eq!(world.peers.script().rooms[&concert_id].capacity, 50);
 }
 

@@ -14,8 +14,15 @@ async fn a_concert_whose_room_could_not_be_made_is_listed_later() {
     let venue_id = world.venue().await;
     assert!(world.titles("").await.is_empty());
     world.peers.script().queue_down = true;
+    let paused = pb::WaitingRoom {
+        mode: pb::WaitingRoomMode::Paused.into(),
+        ..room(50, 10)
+    };
     let problem = world
-        .create_concert(world.concert_request(&venue_id, "later"))
+        .create_concert(pb::CreateConcertRequest {
+            waiting_room: Some(paused),
+            ..world.concert_request(&venue_id, "later")
+        })
         .await
         .unwrap_err();
     assert_eq!(problem.code, ProblemCode::Unavailable);
@@ -43,6 +50,18 @@ async fn a_concert_whose_room_could_not_be_made_is_listed_later() {
         }
     );
     assert_eq!(world.titles("").await, ["later"]);
+    let made: Vec<_> = world
+        .peers
+        .script()
+        .rooms
+        .values()
+        .map(|room| (room.capacity, room.mode()))
+        .collect();
+    assert_eq!(
+        made,
+        [(50, contracts::queue::RoomMode::Paused)],
+        "as it was asked for"
+    );
     assert_eq!(world.app.finish_unfinished().await.unwrap(), Resumed::default());
 }
 

@@ -27,6 +27,7 @@ use crate::world::World;
     "UPDATE concerts SET room_capacity = 0",
     "concerts_room_capacity_is_1_to_1000000"
 )]
+#[case::a_room_in_an_unknown_mode("UPDATE concerts SET room_mode = 'CLOSED'", "concerts_room_mode_is_known")]
 #[case::a_refund_tier_without_a_share(
     "UPDATE concerts SET refund_hours = '{24, 0}'",
     "concerts_have_at_most_10_refund_tiers"

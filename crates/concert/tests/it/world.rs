@@ -270,7 +270,7 @@ pub(crate) fn room(capacity: u32, admit_per_second: u32) -> pb::WaitingRoom {
         capacity,
         admit_per_second,
         opens_at: None,
-        mode: pb::WaitingRoomMode::Unspecified.into(),
+        mode: pb::WaitingRoomMode::Open.into(),
     }
 }
 
