@@ -74,7 +74,8 @@ CREATE FUNCTION refund_share(of_schedule uuid, asked_at timestamptz) RETURNS int
 -- to meet there.
 CREATE FUNCTION sale_lock(of_schedule uuid) RETURNS bigint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    AS $$ SELECT hashtextextended('sale of ' || of_schedule, 0) $$;
+    -- The cast makes it as immutable as it says, without which it is planned at every call.
+    AS $$ SELECT hashtextextended('sale of ' || of_schedule::text, 0) $$;
 
 -- Whether the sale goes on; from a yes to the end of the transaction nobody can close it.
 CREATE FUNCTION sale_is_open(of_schedule uuid) RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$

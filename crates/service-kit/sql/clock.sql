@@ -6,6 +6,14 @@ CREATE TABLE IF NOT EXISTS clock_step (
 );
 INSERT INTO clock_step DEFAULT VALUES ON CONFLICT DO NOTHING;
 
+-- In PL/pgSQL, which keeps the plan of its statement; a function in SQL is planned in every statement that calls it.
 CREATE OR REPLACE FUNCTION frontrow_now() RETURNS timestamptz
-    LANGUAGE sql STABLE PARALLEL SAFE
-    AS $$ SELECT statement_timestamp() + step FROM clock_step $$;
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    AS $$
+DECLARE
+    stepped interval;
+BEGIN
+    SELECT step INTO stepped FROM clock_step;
+    RETURN statement_timestamp() + stepped;
+END
+$$;

@@ -6,7 +6,7 @@ use vocabulary::{Amount, PaymentId, ProblemCode, ReservationId, ReservationStatu
 use super::App;
 use super::saga::{Driven, Followed};
 use crate::booking::{BookingError, Credential, Reservation, Sealed};
-use crate::domain::{NewPayment, OrderId, Payment, PaymentKey, State, TermsError, split};
+use crate::domain::{NewPayment, OrderId, Payment, PaymentKey, State, Terms, TermsError, split};
 use crate::provider::Closed;
 use crate::store::{Inserted, RequestKey, StoreError};
 
@@ -109,19 +109,20 @@ impl App {
         {
             return Err(PayError::NotFound);
         }
+        let refusal = match self.terms(&request, &reservation) {
+            Ok(terms) => return self.begin(request, reservation, terms).await,
+            Err(refusal) => refusal,
+        };
+        // What the key's request came to outweighs what the same request would come to now.
         if let Some(key) = &request.key
             && let Some((payment, same)) = self.store.by_key(key, reservation.user_id).await?
         {
             return self.replay(payment, same).await;
         }
-        match reservation.status {
-            ReservationStatus::Pending | ReservationStatus::Paying => {}
-            ReservationStatus::Confirmed => return Err(PayError::AlreadyPaid),
-            ReservationStatus::Expired | ReservationStatus::Canceled => {
-                return Err(self.why_over(request.reservation_id).await);
-            }
+        match refusal {
+            PayError::WindowClosed => Err(self.why_over(request.reservation_id).await),
+            refusal => Err(refusal),
         }
-        self.begin(request, reservation).await
     }
 
     /// Why a hold that is over cannot be paid any more: booking refuses to begin with the reason.
@@ -132,20 +133,33 @@ impl App {
         }
     }
 
-    async fn begin(&self, request: PayRequest, reservation: Reservation) -> Result<Paid, PayError> {
-        let card = request.card.map(|card| (card.payment_key, card.order_id));
+    /// How the price is split, if it can be paid now.
+    fn terms(&self, request: &PayRequest, reservation: &Reservation) -> Result<Terms, PayError> {
+        match reservation.status {
+            ReservationStatus::Pending | ReservationStatus::Paying => {}
+            ReservationStatus::Confirmed => return Err(PayError::AlreadyPaid),
+            ReservationStatus::Expired | ReservationStatus::Canceled => return Err(PayError::WindowClosed),
+        }
+        let card = request.card.clone().map(|card| (card.payment_key, card.order_id));
         let terms = split(
             reservation.total,
             reservation.currency,
             request.points,
             card,
-            reservation.order_id,
+            reservation.order_id.clone(),
         )?;
-        if terms.card.is_some()
-            && let Some(closed) = self.provider.closed()
-        {
-            return Err(PayError::ProviderClosed(closed));
+        match self.provider.closed() {
+            Some(closed) if terms.card.is_some() => Err(PayError::ProviderClosed(closed)),
+            _ => Ok(terms),
         }
+    }
+
+    async fn begin(
+        &self,
+        request: PayRequest,
+        reservation: Reservation,
+        terms: Terms,
+    ) -> Result<Paid, PayError> {
         let new = NewPayment {
             payment_id: PaymentId::new(),
             reservation_id: request.reservation_id,

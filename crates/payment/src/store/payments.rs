@@ -130,18 +130,34 @@ impl Store {
         key: Option<&RequestKey>,
         lease: Duration,
     ) -> Result<Inserted, StoreError> {
-        if let Some(key) = key {
-            sqlx::query!(
-                "UPDATE payments SET idempotency_key = NULL, request_hash = NULL
-                 WHERE user_id = $1 AND idempotency_key = $2
-                   AND created_at < frontrow_now() - make_interval(hours => $3)",
-                new.user_id.as_uuid(),
-                key.key,
-                KEY_HOURS,
-            )
-            .execute(&self.pool)
-            .await?;
+        // First as if the key were new, which it nearly always is.
+        if let Some(created_at) = self.try_insert(new, key, lease).await? {
+            return Ok(Inserted::New(Payment::begun(new.clone(), created_at)));
         }
+        let Some(key) = key else {
+            return Ok(Inserted::AnotherOpen);
+        };
+        if let Some((payment, same_request)) = self.by_key(key, new.user_id).await? {
+            return Ok(Inserted::SameKey {
+                payment,
+                same_request,
+            });
+        }
+        if self.free_outdated_key(key, new.user_id).await?
+            && let Some(created_at) = self.try_insert(new, Some(key), lease).await?
+        {
+            return Ok(Inserted::New(Payment::begun(new.clone(), created_at)));
+        }
+        Ok(Inserted::AnotherOpen)
+    }
+
+    /// Records a payment, with when; `None` where something like it is there already.
+    async fn try_insert(
+        &self,
+        new: &NewPayment,
+        key: Option<&RequestKey>,
+        lease: Duration,
+    ) -> Result<Option<OffsetDateTime>, StoreError> {
         let card = new.terms.card.as_ref();
         let created_at = sqlx::query_scalar!(
             "INSERT INTO payments (payment_id, reservation_id, user_id, state, points, card_amount, currency,
@@ -165,20 +181,22 @@ impl Store {
         )
         .fetch_optional(&self.pool)
         .await?;
-        if let Some(created_at) = created_at {
-            return Ok(Inserted::New(Payment::begun(new.clone(), created_at)));
-        }
-        let same_key = match key {
-            Some(key) => self.by_key(key, new.user_id).await?,
-            None => None,
-        };
-        Ok(match same_key {
-            Some((payment, same_request)) => Inserted::SameKey {
-                payment,
-                same_request,
-            },
-            None => Inserted::AnotherOpen,
-        })
+        Ok(created_at)
+    }
+
+    /// Takes a key from the payment that it does not name any more; whether there was one.
+    async fn free_outdated_key(&self, key: &RequestKey, user_id: UserId) -> Result<bool, StoreError> {
+        let freed = sqlx::query!(
+            "UPDATE payments SET idempotency_key = NULL, request_hash = NULL
+             WHERE user_id = $1 AND idempotency_key = $2
+               AND created_at < frontrow_now() - make_interval(hours => $3)",
+            user_id.as_uuid(),
+            key.key,
+            KEY_HOURS,
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(freed.rows_affected() > 0)
     }
 
     /// The payment that a user's Idempotency-Key names, and whether it came with the same request.
