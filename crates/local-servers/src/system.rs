@@ -1,6 +1,8 @@
 //! The whole system as processes of this machine: databases and migrations, every service with its environment,
 //! readiness, and an orderly end.
 
+mod replica;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -94,6 +96,8 @@ pub struct System {
 
 #[derive(Debug)]
 struct Node {
+    /// The service's, unless it is a further replica.
+    name: &'static str,
     service: &'static Service,
     program: PathBuf,
     env: Vec<(String, String)>,
@@ -127,7 +131,7 @@ impl System {
                 match node.is_ready().await? {
                     true => progress(&format!(
                         "{} is ready ({:.1} s)",
-                        node.service.name,
+                        node.name,
                         begun.elapsed().as_secs_f64()
                     )),
                     false if tokio::time::Instant::now() >= end => return Err(node.not_ready()),
@@ -142,7 +146,13 @@ impl System {
 
     /// The services that were started, in the order of their names.
     pub fn services(&self) -> impl Iterator<Item = &'static Service> + '_ {
-        self.nodes.values().map(|node| node.service)
+        let first = self.nodes.values().filter(|node| node.is_first());
+        first.map(|node| node.service)
+    }
+
+    /// The processes that were started, replicas included, in the order of their names.
+    pub fn processes(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.nodes.keys().copied()
     }
 
     /// `http://127.0.0.1:PORT` of the public API.
@@ -187,9 +197,7 @@ impl System {
 
     /// Sets a variable of a service's environment, from its next start on.
     pub fn set_env(&mut self, service: &str, variable: &str, value: &str) -> Result<()> {
-        let env = &mut self.node_mut(service)?.env;
-        env.retain(|(name, _)| name != variable);
-        env.push((variable.to_owned(), value.to_owned()));
+        self.node_mut(service)?.set_env(variable, value);
         Ok(())
     }
 
@@ -206,7 +214,7 @@ impl System {
 
     /// All that a service has logged in this home.
     pub fn logs(&self, service: &str) -> Result<String> {
-        let path = self.home.log_of(self.node(service)?.service.name);
+        let path = self.home.log_of(self.node(service)?.name);
         let bytes = fs::read(&path).doing(|| format!("read {}", path.display()))?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
@@ -257,7 +265,7 @@ impl System {
     pub fn ended(&mut self) -> Option<(&'static str, ExitStatus, String)> {
         self.nodes.values_mut().find_map(|node| {
             let process = node.process.as_mut()?;
-            Some((node.service.name, process.ended()?, process.tail()))
+            Some((node.name, process.ended()?, process.tail()))
         })
     }
 
@@ -273,7 +281,7 @@ impl System {
                 .filter(|node| (node.service.name == GATEWAY) == edge)
             {
                 if let Some(mut process) = node.process.take() {
-                    let name = node.service.name;
+                    let name = node.name;
                     stopping.spawn(async move { (name, process.stop(Signal::TERM, STOP_BOUND).await) });
                 }
             }
@@ -295,7 +303,8 @@ impl System {
             node.process = None;
         }
         let admin = Admin::connect(&self.postgres).await?;
-        for node in self.nodes.values().filter(|node| node.service.database) {
+        let owners = self.nodes.values().filter(|node| node.is_first());
+        for node in owners.filter(|node| node.service.database) {
             admin
                 .remove(&format!("{}{}", self.database_prefix, node.service.name))
                 .await?;
@@ -407,6 +416,7 @@ impl System {
             }
             let program = bin_dir.join(service.name);
             let node = Node {
+                name: service.name,
                 service,
                 program,
                 env: set,
@@ -485,6 +495,15 @@ impl System {
 }
 
 impl Node {
+    fn is_first(&self) -> bool {
+        self.name == self.service.name
+    }
+
+    fn set_env(&mut self, variable: &str, value: &str) {
+        self.env.retain(|(name, _)| name != variable);
+        self.env.push((variable.to_owned(), value.to_owned()));
+    }
+
     /// Its program with its environment, and nothing else of ours: what a developer's shell happens to hold must not
     /// configure a service.
     fn command(&self, subcommand: &str) -> Command {
@@ -507,7 +526,7 @@ impl Node {
         {
             return Ok(());
         }
-        let name = self.service.name;
+        let name = self.name;
         self.process = Some(Process::spawn(
             home,
             name,
@@ -526,7 +545,7 @@ impl Node {
         if let Some(status) = process.ended() {
             let (log, tail) = (process.log().to_owned(), process.tail());
             return Err(Error::Exited {
-                what: self.service.name.to_owned(),
+                what: self.name.to_owned(),
                 status,
                 log,
                 tail,
@@ -541,7 +560,7 @@ impl Node {
             None => (PathBuf::new(), String::new()),
         };
         Error::NotReady {
-            what: self.service.name.to_owned(),
+            what: self.name.to_owned(),
             after: READY_BOUND,
             log,
             tail,

@@ -77,7 +77,8 @@ impl QueueTokens {
     /// It is missing, cut, unsigned, forged, or for another use.
     pub fn verify(&self, token: &str) -> Result<Claims, InvalidToken> {
         let wire: Wire = self.keyring.verify(token)?;
-        if wire.purpose != USE {
+        // Number 0 is nobody's.
+        if wire.purpose != USE || wire.number == 0 {
             return Err(InvalidToken::Forged);
         }
         Ok(Claims {

@@ -167,6 +167,41 @@ async fn a_role_reaches_its_own_database_and_no_other() {
     );
 }
 
+#[tokio::test]
+async fn a_replica_has_addresses_of_its_own_and_shares_everything_else() {
+    let home = Home::temporary().await.unwrap();
+    let programs = programs();
+    let (_postgres, options) = options(&home, &programs).await;
+    let mut system = System::start(options, &|_| {}).await.unwrap();
+    system.start_replica("queue", "queue-2", &[]).await.unwrap();
+    let beside = system.grpc_url("queue-2").unwrap();
+    let env = [("QUEUE_URL", beside.clone())];
+    system.start_replica("gateway", "gateway-2", &env).await.unwrap();
+
+    for (first, second, own) in [
+        ("queue", "queue-2", ["GRPC_ADDR", "ADMIN_ADDR"]),
+        ("gateway", "gateway-2", ["HTTP_ADDR", "ADMIN_ADDR"]),
+    ] {
+        for variable in own {
+            assert_ne!(system.env(first, variable), system.env(second, variable));
+        }
+        let keys = system.env(first, "QUEUE_TOKEN_KEYS");
+        assert!(keys.is_some() && keys == system.env(second, "QUEUE_TOKEN_KEYS"));
+    }
+    assert_eq!(
+        system.database_url("queue").unwrap(),
+        system.database_url("queue-2").unwrap()
+    );
+    assert_eq!(system.env("gateway-2", "QUEUE_URL"), Some(&*beside));
+    assert_eq!(system.services().count(), SERVICES.len());
+    assert_eq!(system.processes().count(), SERVICES.len() + 2);
+
+    system.kill_service("queue").await.unwrap();
+    assert!(system.has_ended("queue").unwrap() && !system.has_ended("queue-2").unwrap());
+    system.start_service("queue").await.unwrap();
+    assert!(system.shutdown().await.is_empty());
+}
+
 /// Not a test of its own: the process that the next one kills.
 #[tokio::test]
 async fn owner_of_a_redis() {
