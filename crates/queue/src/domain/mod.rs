@@ -4,6 +4,7 @@ mod draw;
 mod meter;
 mod place;
 mod room;
+mod settings;
 mod token;
 mod visit;
 
@@ -13,10 +14,8 @@ pub use draw::{
 };
 pub use meter::AdmissionMeter;
 pub use place::{Place, Standing};
-pub use room::{
-    NumberRange, Room, RoomMode, RoomSettings, RoomState, SettingsError, Stage, Timings, UnknownMode,
-    UnknownStage,
-};
+pub use room::{NumberRange, Room, Stage, Timings, UnknownStage};
+pub use settings::{RoomMode, RoomSettings, RoomState, SettingsError, UnknownMode};
 pub use token::{Event, Refused, TokenState, apply};
 pub use visit::{Visit, VisitState};
 

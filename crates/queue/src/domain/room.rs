@@ -1,10 +1,12 @@
-//! A room: what the organiser set, where its numbers stand, and the windows that hold for every room.
+//! A room: where its numbers stand, what it does at present, and the windows that hold for every room.
 
 use std::str::FromStr;
 use std::time::Duration;
 
 use time::OffsetDateTime;
 use vocabulary::{ConcertId, QueueNumber};
+
+use super::settings::{RoomMode, RoomSettings, RoomState};
 
 /// The spans that hold for every room.
 #[derive(Debug, Clone, Copy)]
@@ -17,174 +19,6 @@ pub struct Timings {
     pub late: Duration,
 }
 
-/// How the organiser wants a room to work.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RoomSettings {
-    capacity: u32,
-    admit_per_second: u32,
-    opens_at: Option<OffsetDateTime>,
-    mode: RoomMode,
-}
-
-/// What the organiser lets a room do, once it has opened.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum RoomMode {
-    /// People join and are called.
-    #[default]
-    Open,
-    /// People join; nobody is called or let in, and nobody misses a turn meanwhile.
-    Paused,
-    /// Nobody joins anew; those who have a place keep it and are called.
-    Draining,
-}
-
-/// Text that is no mode of a room.
-#[derive(Debug, thiserror::Error)]
-#[error("{0:?} is not a room's mode")]
-pub struct UnknownMode(String);
-
-impl FromStr for RoomMode {
-    type Err = UnknownMode;
-
-    fn from_str(word: &str) -> Result<Self, Self::Err> {
-        match word {
-            "OPEN" => Ok(Self::Open),
-            "PAUSED" => Ok(Self::Paused),
-            "DRAINING" => Ok(Self::Draining),
-            _ => Err(UnknownMode(word.to_owned())),
-        }
-    }
-}
-
-impl RoomMode {
-    /// The word that it is kept as.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Open => "OPEN",
-            Self::Paused => "PAUSED",
-            Self::Draining => "DRAINING",
-        }
-    }
-
-    /// The state of an opened room in this mode.
-    #[must_use]
-    pub const fn state(self) -> RoomState {
-        match self {
-            Self::Open => RoomState::Open,
-            Self::Paused => RoomState::Paused,
-            Self::Draining => RoomState::Draining,
-        }
-    }
-}
-
-/// A setting that breaks its rule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum SettingsError {
-    /// The capacity is out of range.
-    #[error("must be 1 to {max}", max = RoomSettings::MAX_CAPACITY)]
-    Capacity,
-    /// The pace is out of range.
-    #[error("must be 1 to {max}", max = RoomSettings::MAX_ADMIT_PER_SECOND)]
-    AdmitPerSecond,
-}
-
-impl RoomSettings {
-    /// The largest capacity.
-    pub const MAX_CAPACITY: u32 = 1_000_000;
-    /// The fastest pace.
-    pub const MAX_ADMIT_PER_SECOND: u32 = 100_000;
-
-    /// Settings within their bounds, in mode OPEN. No `opens_at` = open now.
-    ///
-    /// # Errors
-    /// Every setting that is out of its bounds.
-    pub fn new(
-        capacity: u32,
-        admit_per_second: u32,
-        opens_at: Option<OffsetDateTime>,
-    ) -> Result<Self, Vec<SettingsError>> {
-        let mut errors = Vec::new();
-        if !(1..=Self::MAX_CAPACITY).contains(&capacity) {
-            errors.push(SettingsError::Capacity);
-        }
-        if !(1..=Self::MAX_ADMIT_PER_SECOND).contains(&admit_per_second) {
-            errors.push(SettingsError::AdmitPerSecond);
-        }
-        let settings = Self {
-            capacity,
-            admit_per_second,
-            opens_at,
-            mode: RoomMode::Open,
-        };
-        if errors.is_empty() {
-            Ok(settings)
-        } else {
-            Err(errors)
-        }
-    }
-
-    /// The same settings in another mode.
-    #[must_use]
-    pub const fn in_mode(self, mode: RoomMode) -> Self {
-        Self { mode, ..self }
-    }
-
-    /// What the room does once it has opened.
-    #[must_use]
-    pub const fn mode(&self) -> RoomMode {
-        self.mode
-    }
-
-    /// The most visits in phase PAGE at any instant.
-    #[must_use]
-    pub const fn capacity(&self) -> u32 {
-        self.capacity
-    }
-
-    /// The most admissions per second.
-    #[must_use]
-    pub const fn admit_per_second(&self) -> u32 {
-        self.admit_per_second
-    }
-
-    /// When the room opens.
-    #[must_use]
-    pub const fn opens_at(&self) -> Option<OffsetDateTime> {
-        self.opens_at
-    }
-
-    /// What the room does at `now`, as far as the settings tell.
-    #[must_use]
-    pub fn state_at(&self, now: OffsetDateTime) -> RoomState {
-        match self.opens_at {
-            Some(opens_at) if now < opens_at => RoomState::Scheduled,
-            _ => self.mode.state(),
-        }
-    }
-}
-
-/// What a room does at present.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RoomState {
-    /// Not open yet, or not drawn yet: people join, nobody is called.
-    Scheduled,
-    /// People join and are called.
-    Open,
-    /// People join; nobody is called or let in.
-    Paused,
-    /// Nobody joins anew; those in line are called.
-    Draining,
-}
-
-impl RoomState {
-    /// Whether people are called.
-    #[must_use]
-    pub const fn calls(self) -> bool {
-        matches!(self, Self::Open | Self::Draining)
-    }
-}
-
 /// How far a room has come with its opening, as it is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
@@ -192,7 +26,7 @@ pub enum Stage {
     Lobby,
     /// The lobby is closed and its draw goes on; later comers are given numbers, nobody is called.
     Drawing,
-    /// People join and are called.
+    /// Numbers are given, and called as the settings say.
     Line,
 }
 
@@ -298,29 +132,67 @@ impl Room {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use rstest::rstest;
 
     use super::*;
 
-    #[test]
-    fn settings_out_of_bounds_are_all_named() {
-        assert_eq!(
-            RoomSettings::new(0, 100_001, None).unwrap_err(),
-            [SettingsError::Capacity, SettingsError::AdmitPerSecond]
-        );
-        assert!(RoomSettings::new(1_000_000, 100_000, None).is_ok());
+    fn room(stage: Stage, opens_in_seconds: i64, mode: RoomMode) -> Room {
+        let opens_at = OffsetDateTime::UNIX_EPOCH + time::Duration::seconds(opens_in_seconds);
+        Room {
+            concert_id: ConcertId::from_uuid(uuid::Uuid::nil()),
+            settings: RoomSettings::new(7, 1, Some(opens_at)).unwrap().in_mode(mode),
+            stage,
+            drawn_to: QueueNumber(0),
+            serving: QueueNumber(0),
+            issued_to: QueueNumber(0),
+            reserved_to: QueueNumber(0),
+            epoch: 1,
+            lapsed: 0,
+            clock: OffsetDateTime::UNIX_EPOCH,
+            now: OffsetDateTime::UNIX_EPOCH,
+        }
     }
 
-    #[test]
-    fn a_room_is_open_from_its_opening_on() {
-        let opens_at = OffsetDateTime::UNIX_EPOCH + Duration::from_secs(60);
-        let settings = RoomSettings::new(1, 1, Some(opens_at)).unwrap();
-        assert_eq!(
-            settings.state_at(opens_at - Duration::from_millis(1)),
-            RoomState::Scheduled
-        );
-        assert_eq!(settings.state_at(opens_at), RoomState::Open);
-        let open = RoomSettings::new(1, 1, None).unwrap();
-        assert_eq!(open.state_at(OffsetDateTime::UNIX_EPOCH), RoomState::Open);
+    /// Every stage, before and after the opening, in every mode.
+    #[rstest]
+    #[case::gathers(Stage::Lobby, 1, [RoomState::Scheduled; 3])]
+    #[case::is_to_be_closed(Stage::Lobby, 0, [RoomState::Scheduled; 3])]
+    #[case::is_drawn_after_its_opening_was_moved(Stage::Drawing, 1, [RoomState::Scheduled; 3])]
+    #[case::is_drawn(Stage::Drawing, 0, [RoomState::Scheduled; 3])]
+    #[case::has_not_opened(Stage::Line, 1, [RoomState::Scheduled; 3])]
+    #[case::has_opened(Stage::Line, 0, [RoomState::Open, RoomState::Paused, RoomState::Draining])]
+    fn a_room_is_scheduled_until_it_opens_and_then_as_its_mode_says(
+        #[case] stage: Stage,
+        #[case] opens_in_seconds: i64,
+        #[case] states: [RoomState; 3],
+    ) {
+        let modes = [RoomMode::Open, RoomMode::Paused, RoomMode::Draining];
+        for (mode, state) in modes.into_iter().zip(states) {
+            let room = room(stage, opens_in_seconds, mode);
+            assert_eq!(room.state(), state, "{mode:?}");
+            // Whatever the mode: a lobby is closed when its time has come.
+            assert_eq!(room.is_due(), opens_in_seconds <= 0, "{mode:?}");
+        }
+    }
+
+    #[rstest]
+    #[case::open(RoomMode::Open, 7, true)]
+    #[case::paused(RoomMode::Paused, 0, true)]
+    #[case::draining(RoomMode::Draining, 7, false)]
+    fn a_mode_says_who_may_come_and_who_may_go_in(
+        #[case] mode: RoomMode,
+        #[case] places: u32,
+        #[case] takes_in: bool,
+    ) {
+        for (stage, opens_in_seconds) in [
+            (Stage::Lobby, 1),
+            (Stage::Drawing, 0),
+            (Stage::Line, 1),
+            (Stage::Line, 0),
+        ] {
+            let room = room(stage, opens_in_seconds, mode);
+            assert_eq!((room.places(), room.takes_in()), (places, takes_in));
+        }
     }
 
     proptest! {
@@ -329,17 +201,8 @@ mod tests {
             number in 1_u64..1 << 40, serving in 0_u64..1 << 40, advance in 0_u64..1 << 20,
         ) {
             let room = |serving| Room {
-                concert_id: ConcertId::from_uuid(uuid::Uuid::nil()),
-                settings: RoomSettings::new(1, 1, None).unwrap(),
-                stage: Stage::Line,
-                drawn_to: QueueNumber(0),
                 serving: QueueNumber(serving),
-                issued_to: QueueNumber(1 << 41),
-                reserved_to: QueueNumber(1 << 41),
-                epoch: 1,
-                lapsed: 0,
-                clock: OffsetDateTime::UNIX_EPOCH,
-                now: OffsetDateTime::UNIX_EPOCH,
+                ..room(Stage::Line, 0, RoomMode::Open)
             };
             let before = room(serving).position(QueueNumber(number));
             let after = room(serving + advance).position(QueueNumber(number));

@@ -273,7 +273,9 @@ async fn once_a_pause_is_answered_nobody_is_let_in(#[case] guarded: bool) {
     let let_in = world.pages(concert).await;
     let late: Vec<_> = admissions.map(tokio::spawn).collect();
     let admitted = futures::future::join_all(racing.into_iter().chain(late)).await;
-    let admitted = admitted.into_iter().filter(|admitted| *admitted.as_ref().unwrap());
+    let admitted = admitted
+        .into_iter()
+        .filter(|admitted| *admitted.as_ref().unwrap());
     assert_eq!(admitted.count() as i64, world.pages(concert).await);
     if guarded {
         assert_eq!(world.pages(concert).await, let_in);
@@ -415,7 +417,9 @@ async fn settings_change_while_people_wait() {
     world.step(SECOND).await;
     world.tick().await;
     assert_eq!(world.serving(concert).await, 3);
-    let paused = RoomSettings::new(9, AT_ONCE, None).unwrap().in_mode(RoomMode::Paused);
+    let paused = RoomSettings::new(9, AT_ONCE, None)
+        .unwrap()
+        .in_mode(RoomMode::Paused);
     world.queue.put_room(concert, Ok(paused)).await.unwrap();
     world.step(SECOND).await;
     world.tick().await;

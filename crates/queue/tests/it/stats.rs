@@ -48,12 +48,12 @@ async fn counts_follow_people_from_the_line_to_their_end() {
         admitted_last_minute: 3,
         ..none
     };
-    assert_eq!((stats.visits, stats.view.inside, stats.view.called), (three, 3, 0));
-
-    let (first, second) = (
-        world.visit_of(&people[0]).await,
-        world.visit_of(&people[1]).await,
+    assert_eq!(
+        (stats.visits, stats.view.inside, stats.view.called),
+        (three, 3, 0)
     );
+
+    let (first, second) = (world.visit_of(&people[0]).await, world.visit_of(&people[1]).await);
     world.queue.end_page(first).await.unwrap();
     world.queue.end_page(second).await.unwrap();
     let stats = world.stats(concert).await;
