@@ -119,6 +119,7 @@ fn table() -> Vec<Row> {
         row("POST /v1/concerts/{concertId}/queue-tokens", users(OK)),
         // The queue token is all it takes to ask for its own state, and to leave.
         row("GET /v1/queue", [NO_PLACE, OK, OK, OK, OK]).place(Place::Own),
+        row("GET /v1/queue/events", [NO_PLACE, OK, OK, OK, OK]).place(Place::Own),
         row("GET /v1/concerts/{concertId}/schedules", buyers(OK, FOREIGN)).place(Place::Owners),
         row("GET /v1/schedules/{scheduleId}/seats", buyers(OK, FOREIGN)).place(Place::Owners),
         row(

@@ -7,6 +7,7 @@ mod invariants;
 mod kill;
 mod network;
 mod postgres;
+mod queue_away;
 mod rabbitmq;
 mod redis;
 mod steps;

@@ -3,10 +3,11 @@
 use reqwest::header::HeaderMap;
 use reqwest::{RequestBuilder, StatusCode};
 use serde_json::Value;
+use test_support::Events;
 
 use crate::document;
 
-/// One HTTP answer, read whole.
+/// One HTTP answer, read whole; of a stream of events, the first one.
 #[derive(Debug, Clone)]
 pub struct Answer {
     /// The HTTP status.
@@ -33,11 +34,22 @@ impl Answer {
         let (method, path) = (request.method().clone(), request.url().path().to_owned());
         let response = client.execute(request).await?;
         let (status, headers) = (response.status(), response.headers().clone());
-        let text = response.text().await?;
-        let body = if text.is_empty() {
-            Value::Null
+        let is_stream = headers
+            .get("content-type")
+            .is_some_and(|kind| kind == "text/event-stream");
+        let body = if is_stream {
+            // It may go on for long.
+            Events::of(response)
+                .next()
+                .await
+                .map_or(Value::Null, |first| first.data)
         } else {
-            serde_json::from_str(&text).unwrap_or(Value::String(text))
+            let text = response.text().await?;
+            if text.is_empty() {
+                Value::Null
+            } else {
+                serde_json::from_str(&text).unwrap_or(Value::String(text))
+            }
         };
         let answer = Self {
             status: status.as_u16(),

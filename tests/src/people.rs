@@ -2,7 +2,7 @@
 
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
-use test_support::{eventually, unique_name};
+use test_support::{Events, eventually, unique_name};
 use vocabulary::demo;
 
 use crate::answer::Answer;
@@ -88,6 +88,12 @@ impl<'a> Buyer<'a> {
     /// How the queue token stands; asking claims the turn when it has come.
     pub async fn poll(&self) -> Value {
         self.get("/v1/queue").await.expect(200)
+    }
+
+    /// How the queue token stands, pushed.
+    pub async fn watch(&self) -> Events {
+        let request = self.request(Method::GET, "/v1/queue/events");
+        Events::of(request.send().await.unwrap())
     }
 
     /// Polls until the token stands as named.

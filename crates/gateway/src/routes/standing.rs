@@ -106,7 +106,7 @@ pub(super) enum News {
     Nothing,
     /// Estimates, and how old they are.
     Estimate,
-    /// The line moved.
+    /// The line moved, or cannot be followed any more.
     Position,
     /// What the bearer may do.
     Status,
@@ -182,26 +182,24 @@ impl Standing {
     /// What is new since `earlier`.
     pub(super) fn news_since(&self, earlier: &Self) -> News {
         let status = |of: &Self| {
+            let called = of.position == Some(0);
             (
                 of.status,
                 of.phase,
                 of.expires_at,
                 of.turn_missed,
                 of.paused,
-                of.position == Some(0),
+                called,
             )
         };
+        let position = |of: &Self| (of.position, of.state_age_ms.is_some());
         let estimate = |of: &Self| {
-            (
-                of.eta_seconds,
-                of.eta_from_seconds,
-                of.eta_to_seconds,
-                of.state_age_ms,
-            )
+            let eta = (of.eta_seconds, of.eta_from_seconds, of.eta_to_seconds);
+            (eta, of.state_age_ms)
         };
         if status(self) != status(earlier) {
             News::Status
-        } else if self.position != earlier.position {
+        } else if position(self) != position(earlier) {
             News::Position
         } else if estimate(self) != estimate(earlier) {
             News::Estimate

@@ -270,7 +270,8 @@ async fn a_paused_room_is_told_at_once_and_so_is_its_end() {
 #[tokio::test]
 async fn a_broken_stream_of_rooms_is_told_with_its_age() {
     let gateway = Gateway::start().await;
-    let person = in_line(&gateway, |person| room(person.concert_id, 0)).await;
+    let person = in_line(&gateway, |person| room(person.concert_id, 40)).await;
+    gateway.upstreams.refuse(GET_TOKEN, Status::unavailable("away"));
     let mut events = watch(&gateway, &person).await;
     gateway.upstreams.silence_rooms(true);
     let old = events
@@ -278,6 +279,6 @@ async fn a_broken_stream_of_rooms_is_told_with_its_age() {
         .await;
     assert_eq!(
         (&old.data["status"], &old.data["position"]),
-        (&"WAITING".into(), &42.into())
+        (&"WAITING".into(), &2.into())
     );
 }
