@@ -4,7 +4,7 @@
 mod finding;
 mod machine;
 mod postgres;
-mod redis;
+pub(crate) mod redis;
 mod service;
 
 use std::fs;

@@ -71,7 +71,7 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    fn new() -> Result<Load> {
+    pub(crate) fn new() -> Result<Load> {
         Ok(Load {
             done: 0,
             failed: BTreeMap::new(),
@@ -81,7 +81,18 @@ impl Load {
         })
     }
 
-    fn add(&mut self, other: Load) -> Result<()> {
+    /// One more, that took so long.
+    pub(crate) fn did(&mut self, took: Duration) {
+        self.done += 1;
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.latencies.saturating_record(micros);
+    }
+
+    pub(crate) fn failed(&mut self, reason: String) {
+        *self.failed.entry(reason).or_default() += 1;
+    }
+
+    pub(crate) fn add(&mut self, other: Load) -> Result<()> {
         self.done += other.done;
         for (reason, count) in other.failed {
             *self.failed.entry(reason).or_default() += count;
@@ -126,12 +137,8 @@ async fn work<J: Job>(address: SocketAddr, end: Instant, waiting: Waiting<J>) ->
         };
         let begun = Instant::now();
         match job.run(&mut connection).await {
-            Ok(_) => {
-                load.done += 1;
-                let micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
-                load.latencies.saturating_record(micros);
-            }
-            Err(error) => *load.failed.entry(format!("{error:#}")).or_default() += 1,
+            Ok(_) => load.did(begun.elapsed()),
+            Err(error) => load.failed(format!("{error:#}")),
         }
     }
     Ok(load)

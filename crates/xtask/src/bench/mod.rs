@@ -5,13 +5,19 @@
 
 mod client;
 mod cpu;
+#[cfg(test)]
+mod documented;
 mod facts;
 mod load;
 mod pay;
 mod pgbench;
 mod postgres;
+mod prometheus;
+mod queue;
 mod stage;
 mod stats;
+mod users;
+mod wire;
 
 use std::os::unix::process::CommandExt;
 use std::process::ExitCode;
@@ -34,6 +40,8 @@ pub(crate) struct Options {
 enum What {
     /// Payments per second through the gateway, beside pgbench making the same number of commits.
     Pay(pay::Options),
+    /// What waiting costs: polls, joins, memory by the length of the line, and how long a freed place stays free.
+    Queue(queue::Options),
 }
 
 pub(crate) async fn run(options: Options) -> Result<ExitCode> {
@@ -52,6 +60,7 @@ pub(crate) async fn run(options: Options) -> Result<ExitCode> {
         }
         match &options.what {
             What::Pay(options) => pay::run(options, &root, bin_dir, &mut stage, &report).await,
+            What::Queue(options) => queue::run(options, &root, bin_dir, &mut stage, &report).await,
         }
     };
     let outcome = tokio::select! {
@@ -97,19 +106,41 @@ mod tests {
         bench: Options,
     }
 
-    fn parse(words: &str) -> clap::error::Result<pay::Options> {
+    fn parse(words: &str) -> clap::error::Result<What> {
         let line = Line::try_parse_from(format!("bench {words}").split_whitespace())?;
-        let What::Pay(options) = line.bench.what;
-        Ok(options)
+        Ok(line.bench.what)
+    }
+
+    fn pay(words: &str) -> pay::Options {
+        match parse(words) {
+            Ok(What::Pay(options)) => options,
+            other => unreachable!("{other:?}"),
+        }
     }
 
     #[test]
     fn bench_pay_takes_a_file_a_time_a_concurrency_and_rounds() {
-        let options = parse("pay").unwrap();
+        let options = pay("pay");
         assert_eq!((options.seconds, options.concurrency, options.rounds), (5, 16, 3));
         assert_eq!(options.json, None);
-        let options = parse("pay --json out.json --seconds 2 --concurrency 64 --rounds 1").unwrap();
+        let options = pay("pay --json out.json --seconds 2 --concurrency 64 --rounds 1");
         assert_eq!((options.seconds, options.concurrency, options.rounds), (2, 64, 1));
+        assert_eq!(options.json.as_deref(), Some(Path::new("out.json")));
+    }
+
+    #[test]
+    fn bench_queue_takes_a_file_a_time_rounds_and_a_wish_for_haste() {
+        let Ok(What::Queue(options)) = parse("queue") else {
+            unreachable!("it was asked for");
+        };
+        assert_eq!(
+            (options.seconds, options.rounds, options.quick, options.json),
+            (5, 3, false, None)
+        );
+        let Ok(What::Queue(options)) = parse("queue --quick --json out.json --seconds 1 --rounds 2") else {
+            unreachable!("it was asked for");
+        };
+        assert_eq!((options.seconds, options.rounds, options.quick), (1, 2, true));
         assert_eq!(options.json.as_deref(), Some(Path::new("out.json")));
     }
 
@@ -121,6 +152,8 @@ mod tests {
             "pay --seconds 0",
             "pay --concurrency 0",
             "pay --rounds x",
+            "queue --seconds 0",
+            "queue --concurrency 3",
         ] {
             assert!(parse(words).is_err(), "{words}");
         }

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use hyper::Method;
 use local_servers::{Durability, Endpoints, Given, Home, Kind, Servers, System, SystemOptions};
 use url::Url;
 
+use super::client::Connection;
 use super::cpu::{Reading, Watched};
 use crate::report::Report;
 
@@ -80,6 +82,34 @@ impl Stage {
     /// The whole server, as one who may do everything.
     pub(crate) fn postgres(&self) -> Result<Url> {
         Ok(self.servers()?.url(Kind::Postgres))
+    }
+
+    pub(crate) fn redis(&self) -> Result<Url> {
+        Ok(self.servers()?.url(Kind::Redis))
+    }
+
+    /// Where a service serves gRPC.
+    pub(crate) fn grpc(&self, service: &str) -> Result<String> {
+        Ok(self.system()?.grpc_url(service)?)
+    }
+
+    /// A service's `/metrics`, as it is now.
+    pub(crate) async fn metrics(&self, service: &str) -> Result<String> {
+        let url: Url = self.system()?.admin_url(service)?.parse()?;
+        let address = url.socket_addrs(|| None)?.into_iter().next();
+        let mut connection = Connection::to(address.context("no address")?);
+        let answer = connection.patiently(Method::GET, "/metrics", &[], "").await?;
+        Ok(String::from_utf8(answer.body.to_vec())?)
+    }
+
+    /// One value of the environment that a service was started with.
+    pub(crate) fn env(&self, service: &str, variable: &str) -> Result<&str> {
+        let value = self.system()?.env(service, variable);
+        value.with_context(|| format!("{service} has no {variable}"))
+    }
+
+    pub(crate) fn home(&self) -> Result<&Home> {
+        self.home.as_ref().context("there is no home")
     }
 
     /// Every process of the stage, by name.

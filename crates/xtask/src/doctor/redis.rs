@@ -37,8 +37,8 @@ pub(crate) async fn check(subject: &str, url: &str) -> Vec<Finding> {
     }
 }
 
-/// The answer to `INFO`: lines `name:value`.
-async fn info(url: &Url) -> std::io::Result<String> {
+/// The answer to `INFO everything`: lines `name:value`.
+pub(crate) async fn info(url: &Url) -> std::io::Result<String> {
     let address = (url.host_str().unwrap_or("127.0.0.1"), url.port().unwrap_or(6379));
     let mut stream = BufReader::new(TcpStream::connect(address).await?);
     let words: Vec<&str> = match (url.username(), url.password()) {

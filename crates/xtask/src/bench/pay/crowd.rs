@@ -16,18 +16,16 @@ use serde_json::{Value, json};
 
 use crate::bench::client::Connection;
 use crate::bench::load::{self, Job};
+use crate::bench::users::{SIGNING_UP_AT_ONCE, log_in, sign_up};
 use crate::report::Report;
 
 const ORGANISER: &str = "organiser@frontrow.test";
 const DEMO_PASSWORD: &str = "frontrow-demo-1";
-const PASSWORD: &str = "correct horse battery";
 const PRICE: i64 = 1_000;
 /// Enough for ten thousand holds each; the most that can be bought at once.
 const POINTS: i64 = PRICE * 10_000;
 /// Preparing is no measurement: this many do it at once.
 const AT_ONCE: usize = 32;
-/// Passwords wait for a core each.
-const SIGNING_UP_AT_ONCE: usize = 8;
 const SIGN_UPS_A_STEP: usize = 64;
 const TURN_BOUND: Duration = Duration::from_secs(60);
 
@@ -148,13 +146,7 @@ impl Job for SignUp {
     type Done = Arc<Buyer>;
 
     async fn run(self, connection: &mut Connection) -> Result<Arc<Buyer>> {
-        let email = format!("buyer-{}@example.test", self.0);
-        let account = json!({ "email": email, "password": PASSWORD, "name": "Kim Minji" });
-        let answer = connection
-            .post("/v1/auth/signup", &[], account.to_string())
-            .await?;
-        answer.read::<Value>(&[201]).context("sign up")?;
-        let bearer = log_in(connection, &email, PASSWORD).await?;
+        let bearer = sign_up(connection, &format!("buyer-{}@example.test", self.0)).await?;
         let card = json!({ "paymentKey": format!("test_ok_points_{}", self.0) });
         let charge = json!({ "amount": POINTS, "card": card }).to_string();
         let headers = [("Authorization", bearer.as_str()), ("Idempotency-Key", "points")];
@@ -212,12 +204,6 @@ impl Job for Take {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Session {
-    access_token: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
 struct Place {
     queue_token: Option<String>,
     status: String,
@@ -234,16 +220,6 @@ struct Layout {
 #[serde(rename_all = "camelCase")]
 struct Seat {
     seat_id: String,
-}
-
-/// Answers what stands in `Authorization`.
-async fn log_in(connection: &mut Connection, email: &str, password: &str) -> Result<String> {
-    let credentials = json!({ "email": email, "password": password });
-    let answer = connection
-        .patiently(Method::POST, "/v1/auth/login", &[], &credentials.to_string())
-        .await?;
-    let session: Session = answer.read(&[200]).context("log in")?;
-    Ok(format!("Bearer {}", session.access_token))
 }
 
 /// Makes something as an organiser; answers its id.

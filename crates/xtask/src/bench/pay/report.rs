@@ -259,10 +259,17 @@ impl Figures {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
     use std::time::Duration;
 
     use super::*;
+    use crate::bench::documented::{documented, written};
+
+    const MAPS: [&str; 4] = [
+        "cpuMicrosPerPayment",
+        "cpuMicrosPerScript",
+        "transactionsPerPayment",
+        "failures",
+    ];
 
     fn round(per_second: f64, writes_per_payment: f64) -> PayRound {
         PayRound {
@@ -367,55 +374,9 @@ mod tests {
         assert!(!round.cpu_micros_per_script.contains_key(CLIENT));
     }
 
-    /// Every path to a value, arrays as `[]`, and what hangs on a process, database or reason as `{}`.
-    fn paths(value: &Value, path: &str, found: &mut BTreeSet<String>) {
-        const MAPS: [&str; 4] = [
-            "cpuMicrosPerPayment",
-            "cpuMicrosPerScript",
-            "transactionsPerPayment",
-            "failures",
-        ];
-        match value {
-            Value::Object(members) => {
-                let of_names = MAPS.iter().any(|map| path.ends_with(map));
-                for (name, value) in members {
-                    let name = if of_names { "{}" } else { name };
-                    let dot = if path.is_empty() { "" } else { "." };
-                    paths(value, &format!("{path}{dot}{name}"), found);
-                }
-            }
-            Value::Array(items) => items
-                .iter()
-                .for_each(|item| paths(item, &format!("{path}[]"), found)),
-            _ => {
-                found.insert(path.to_owned());
-            }
-        }
-    }
-
     #[test]
     fn the_file_has_the_documented_fields_and_no_other() {
-        let mut written = BTreeSet::new();
-        paths(&figures().json().unwrap(), "", &mut written);
-
-        let page = include_str!("../../../../../docs/performance.md");
-        let mut documented = BTreeSet::new();
-        for line in page.lines().filter_map(|line| line.strip_prefix("| `")) {
-            let field = line.split('`').next().unwrap();
-            let ways = if field.starts_with("{points,card}") {
-                vec![
-                    field.replacen("{points,card}", "points", 1),
-                    field.replacen("{points,card}", "card", 1),
-                ]
-            } else {
-                vec![field.to_owned()]
-            };
-            for field in ways {
-                let parts = field.strip_suffix("{median,min,max}");
-                let parts = parts.map(|field| ["median", "min", "max"].map(|part| format!("{field}{part}")));
-                documented.extend(parts.map_or(vec![field], Vec::from));
-            }
-        }
-        assert_eq!(written, documented);
+        let written = written(&figures().json().unwrap(), &MAPS);
+        assert_eq!(written, documented("pay"));
     }
 }
