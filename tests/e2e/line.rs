@@ -145,30 +145,6 @@ async fn a_called_number_that_stays_away_expires() {
     assert_eq!(state["status"], "EXPIRED", "{state}");
 }
 
-#[tokio::test]
-async fn a_queue_token_that_is_missing_forged_or_somebody_elses_is_refused() {
-    let world = World::shared().await;
-    let sale = Sale::open(world, room_for(5)).await;
-    let (mut one, mut other) = (world.buyer().await, world.buyer().await);
-    one.enter(&sale.concert_id).await;
-    let seats = format!("/v1/schedules/{}/seats", sale.schedule_id);
-
-    Answer::to(world.get("/v1/queue"))
-        .await
-        .expect_problem(401, "queue-token-invalid");
-    let cut = &one.queue_token[..one.queue_token.len() - 2];
-    Answer::to(world.get("/v1/queue").header("Queue-Token", cut))
-        .await
-        .expect_problem(401, "queue-token-invalid");
-    other.queue_token.clone_from(&one.queue_token);
-    other.get(&seats).await.expect_problem(403, "queue-token-foreign");
-
-    // A token of another concert opens nothing here.
-    let elsewhere = Sale::open(world, room_for(5)).await;
-    other.enter(&elsewhere.concert_id).await;
-    other.get(&seats).await.expect_problem(403, "not-admitted");
-}
-
 async fn room(world: &World, sale: &Sale) -> serde_json::Value {
     Answer::to(world.get(&format!("/v1/concerts/{}/queue", sale.concert_id)))
         .await

@@ -120,6 +120,12 @@ impl Services {
         self.0.lock().await.logs(service).unwrap()
     }
 
+    /// A value of the environment that a service was started with.
+    pub async fn env(&self, service: &str, variable: &str) -> String {
+        let system = self.0.lock().await;
+        system.env(service, variable).unwrap().to_owned()
+    }
+
     /// Where a service answers gRPC.
     pub async fn grpc_url(&self, service: &str) -> String {
         self.0.lock().await.grpc_url(service).unwrap()
@@ -311,10 +317,11 @@ impl World {
         Buyer::log_in_demo(self).await
     }
 
-    /// Moves the time by which a service decides its deadlines.
-    pub async fn step_clock(&self, service: &str, seconds: u32) {
+    /// Moves the time by which a service decides its deadlines; back, where the seconds are negative.
+    pub async fn step_clock(&self, service: &str, seconds: impl Into<f64>) {
+        let seconds: f64 = seconds.into();
         sqlx::query("UPDATE clock_step SET step = step + make_interval(secs => $1)")
-            .bind(f64::from(seconds))
+            .bind(seconds)
             .execute(&mut self.database(service).await)
             .await
             .unwrap();
