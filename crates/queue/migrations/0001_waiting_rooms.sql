@@ -54,7 +54,7 @@ CREATE TABLE rooms (
 -- The time by which a room's turns are called and missed: it stands still while the room is paused, so that a pause takes
 -- nothing from anybody's turn.
 CREATE FUNCTION room_clock(room rooms) RETURNS timestamptz LANGUAGE sql STABLE
-    AS $$ SELECT coalesce(room.paused_at, frontrow_now()) - make_interval(secs => room.paused_ms / 1000.0) $$;
+    AS $$ SELECT coalesce(room.paused_at, frontrow_now()) - make_interval(secs => room.paused_ms::double precision / 1000) $$;
 
 -- The draw of a room that opens later: every step of it is kept before the next is taken, so that whoever goes on after a
 -- crash comes to the same order. A draw is never made anew. The room's stage follows it: LOBBY while GATHERING, LINE once
