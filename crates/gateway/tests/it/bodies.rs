@@ -66,6 +66,8 @@ async fn a_wrong_field_is_named_with_its_rule(#[case] body: Value, #[case] error
     "waitingRoom.opensAt",
     "must be a time as in RFC 3339, like 2027-01-31T19:30:00+09:00"
 )]
+#[case("/v1/admin/concerts", concert(json!({ "waitingRoom": { "capacity": 1, "admitPerSecond": 1, "mode": "CLOSED" } })), "waitingRoom.mode", "must be one of OPEN, PAUSED, DRAINING")]
+#[case("/v1/admin/concerts", concert(json!({ "waitingRoom": { "capacity": 1, "admitPerSecond": 1, "mode": { "PAUSED": null } } })), "waitingRoom.mode", "must be a string")]
 #[case("/v1/admin/concerts", concert(json!({ "refundPolicy": {} })), "refundPolicy", "must be an array")]
 #[case("/v1/admin/concerts", concert(json!({ "refundPolicy": [[24, 50]] })), "refundPolicy[0]", "must be an object")]
 #[case(

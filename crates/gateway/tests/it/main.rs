@@ -8,6 +8,7 @@ mod clients;
 mod document;
 mod gateway;
 mod old_rooms;
+mod operating;
 mod outages;
 mod payments;
 mod problems;
