@@ -192,10 +192,25 @@ fn queue_rows() -> Vec<Wrong> {
             }),
             &["opensAt"],
         ),
+        wrong(
+            "PutRoom",
+            &put(queue::RoomSettings { mode: 99, ..settings }),
+            &["mode"],
+        ),
         wrong("GetRoom", &queue::GetRoomRequest::default(), &["concertId"]),
         wrong(
             "GetRoom",
             &queue::GetRoomRequest { concert_id: no_id() },
+            &["concertId"],
+        ),
+        wrong(
+            "GetRoomStats",
+            &queue::GetRoomStatsRequest::default(),
+            &["concertId"],
+        ),
+        wrong(
+            "GetRoomStats",
+            &queue::GetRoomStatsRequest { concert_id: no_id() },
             &["concertId"],
         ),
         wrong("Join", &queue::JoinRequest::default(), &["concertId", "userId"]),
@@ -458,9 +473,17 @@ fn concert_rows() -> Vec<Wrong> {
                     admit_per_second: 100_001,
                     ..room
                 }),
-                ..change
+                ..change.clone()
             },
             &["admitPerSecond"],
+        ),
+        wrong(
+            "UpdateWaitingRoom",
+            &concert::UpdateWaitingRoomRequest {
+                waiting_room: Some(concert::WaitingRoom { mode: 99, ..room }),
+                ..change
+            },
+            &["mode"],
         ),
         wrong(
             "GetStats",

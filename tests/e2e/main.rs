@@ -15,6 +15,7 @@ mod holds;
 mod join_limits;
 mod line;
 mod line_events;
+mod operating;
 mod organisers;
 mod payments;
 mod polling;
