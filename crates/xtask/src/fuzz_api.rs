@@ -95,6 +95,10 @@ pub(crate) async fn check(
     ] {
         system.env.push((limit.to_owned(), "1000000".to_owned()));
     }
+    // A stream is an answer like the others: one that ends.
+    system
+        .env
+        .push(("EVENT_STREAM_SECONDS".to_owned(), "1".to_owned()));
     system
         .service_env
         .insert("concert", vec![("SEED_DEMO".to_owned(), "false".to_owned())]);

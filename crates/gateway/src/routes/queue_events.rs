@@ -12,6 +12,8 @@ use futures::stream::{self, Stream, StreamExt as _};
 use http::header::{CACHE_CONTROL, HeaderName};
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tracing::{Instrument as _, Span};
+use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use vocabulary::ProblemCode as P;
@@ -44,6 +46,22 @@ const HEARTBEAT_EVERY: Duration = Duration::from_secs(15);
 /// Asks nginx, and those who took the header over from it, to pass every event on at once.
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
+/// One event of a stream.
+#[derive(ToSchema)]
+#[expect(
+    dead_code,
+    reason = "for the document alone: what writes events has no schema"
+)]
+struct StandingEvent {
+    /// `standing`.
+    event: String,
+    /// How the token stands, as `GET /v1/queue` answers it.
+    #[schema(content_media_type = "application/json")]
+    data: String,
+    /// After how many milliseconds to come again when the stream ends.
+    retry: u32,
+}
+
 problems!(WatchProblems: QUEUE_TOKEN, &[P::TooManyRequests]);
 
 /// How a queue token stands, as server-sent events. Claims the turn when it has come, as a poll does.
@@ -55,7 +73,7 @@ problems!(WatchProblems: QUEUE_TOKEN, &[P::TooManyRequests]);
 #[utoipa::path(
     get, path = "/v1/queue/events", tag = "queue",
     responses(
-        (status = 200, body = String, content_type = "text/event-stream", description = "How it stands, from now on."),
+        (status = 200, body = StandingEvent, content_type = "text/event-stream", description = "How it stands, from now on."),
         WatchProblems
     ),
     security(("queueToken" = []))
@@ -85,9 +103,11 @@ async fn watch_standing(State(app): State<App>, place: QueueTokenHeader) -> Resu
         shown_at: Instant::now(),
         _open: open,
     };
-    let changes = stream::unfold(watch, async |mut watch| {
-        watch.change().await?;
-        Some((event(&watch.shown), watch))
+    // What it asks belongs to this request, which goes on as long as the stream.
+    let request = Span::current();
+    let changes = stream::unfold((watch, request), async |(mut watch, request)| {
+        watch.change().instrument(request.clone()).await?;
+        Some((event(&watch.shown), (watch, request)))
     });
     Ok(answer(stream::iter([first]).chain(changes).take_until(end)))
 }

@@ -116,6 +116,33 @@ async fn one_who_is_near_is_told_of_every_move_of_the_turn_and_of_the_end_withou
 }
 
 #[tokio::test]
+async fn hundreds_who_watch_are_told_of_a_move_and_call_nobody() {
+    const PEOPLE: u64 = 200;
+    let gateway = Gateway::start().await;
+    let person = in_line(&gateway, |person| room(person.concert_id, 1)).await;
+    let streams = (0..PEOPLE).map(async |number| {
+        let other = gateway.visitor();
+        let token = queue_token(other.user_id, person.concert_id, number + 10);
+        let request = gateway
+            .request(Method::GET, "/v1/queue/events")
+            .header("Queue-Token", token);
+        let mut events = Events::of(request.send().await.unwrap());
+        events
+            .until("the place", |data| data["position"] == number + 9)
+            .await;
+        events
+    });
+    let mut streams = futures::future::join_all(streams).await;
+    gateway.upstreams.set_rooms(vec![room(person.concert_id, 9)]);
+    for (number, events) in streams.iter_mut().enumerate() {
+        events
+            .until("the move", |data| data["position"] == number + 1)
+            .await;
+    }
+    assert_eq!(gateway.upstreams.calls(GET_TOKEN), 0);
+}
+
+#[tokio::test]
 async fn one_whose_place_is_over_is_told_so_once() {
     let gateway = Gateway::start().await;
     let person = in_line(&gateway, |person| room(person.concert_id, 42)).await;
