@@ -85,11 +85,15 @@ impl Queue {
             Claim::Claiming | Claim::Full => self.called_view(room, number, TokenState::Waiting),
             // Committed as called, and the line is about to hear of it: the next.
             Claim::Early => self.view(room, number, TokenState::Waiting, 1),
-            Claim::Late => {
+            Claim::Late { missed_now } => {
+                count_missed(missed_now);
                 self.waker.wake(room.concert_id);
                 self.called_view(room, number, TokenState::TurnMissed)
             }
-            Claim::Gone => self.called_view(room, number, TokenState::Expired),
+            Claim::Gone { missed_now } => {
+                count_missed(missed_now);
+                self.called_view(room, number, TokenState::Expired)
+            }
         };
         Ok(Some(view))
     }
@@ -151,6 +155,13 @@ impl Queue {
                 }
             }
         }
+    }
+}
+
+/// The looks at the room count the turns that nobody asked for.
+fn count_missed(missed_now: bool) {
+    if missed_now {
+        metrics::counter!("queue_turns_missed_total").increment(1);
     }
 }
 

@@ -139,10 +139,16 @@ pub enum Claim {
     Early,
     /// The number is called but all places are taken; it stays first.
     Full,
-    /// The turn was missed; the number is noted as come late.
-    Late,
+    /// The turn was missed, by this claim or before; the number is noted as come late.
+    Late {
+        /// Nobody had found before that the window was over.
+        missed_now: bool,
+    },
     /// The turn was missed, and the time to come late is over.
-    Gone,
+    Gone {
+        /// Nobody had found before that the window was over.
+        missed_now: bool,
+    },
 }
 
 /// What one look at a room found and proposes.
@@ -301,16 +307,20 @@ impl Line {
             .arg(millis(room.clock + windows.claim))
             .arg(millis(windows.valid_until))
             .arg(windows.late_until.map_or(0, millis));
-        let (word, epoch, other): (String, i64, i64) = self.run(&script).await?;
+        let (word, value, other): (String, i64, i64) = self.run(&script).await?;
         let claim = match word.as_str() {
             "cold" => return Ok(None),
             "claiming" => Claim::Claiming,
             "early" => Claim::Early,
             "full" => Claim::Full,
-            "late" => Claim::Late,
-            "gone" => Claim::Gone,
+            "late" => Claim::Late {
+                missed_now: value > 0,
+            },
+            "gone" => Claim::Gone {
+                missed_now: value > 0,
+            },
             "claimed" => Claim::Claimed(Claimed {
-                epoch,
+                epoch: value,
                 capacity: room.settings.capacity(),
                 valid_until: windows.valid_until,
                 other_number: (other > 0).then(|| QueueNumber(other.unsigned_abs())),

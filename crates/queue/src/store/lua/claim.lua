@@ -4,7 +4,8 @@
 -- ARGV: number, user, the room's clock, places (0 while it is paused), end of a renewed claim window, valid_until, until
 --   when it may come late.
 -- Answers: cold | claiming (already) | early (not called yet) | full (called, no place: stays first)
---   | late (noted as come late) | gone (too late) | claimed epoch, the other number that the user held or 0.
+--   | late (noted as come late), whether the turn was missed by this | gone (too late), the same
+--   | claimed epoch, the other number that the user held or 0.
 local epoch = filled_epoch(KEYS[1])
 if not epoch then return {'cold', 0, 0} end
 local pages, claiming = KEYS[1] .. ':pages', KEYS[1] .. ':claiming'
@@ -30,7 +31,9 @@ if window_end and tonumber(window_end) > now then
   return {'claimed', tonumber(epoch), tonumber(held)}
 end
 
-if redis.call('ZREM', called, number) == 1 then redis.call('HINCRBY', KEYS[1], 'lapsed', 1) end
-if now >= tonumber(ARGV[7]) then return {'gone', 0, 0} end
+-- One that no look at the room has found before.
+local missed = redis.call('ZREM', called, number)
+if missed == 1 then redis.call('HINCRBY', KEYS[1], 'lapsed', 1) end
+if now >= tonumber(ARGV[7]) then return {'gone', missed, 0} end
 redis.call('ZADD', returned, ARGV[7], number)
-return {'late', 0, 0}
+return {'late', missed, 0}
