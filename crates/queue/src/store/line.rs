@@ -9,8 +9,8 @@ use redis::{Script, ScriptInvocation};
 use time::OffsetDateTime;
 use vocabulary::{ConcertId, QueueNumber, UserId};
 
+use super::numbers::Filling;
 use super::user_slot::UserSlot;
-use super::visits::Filling;
 use crate::domain::{NumberRange, Room, millis};
 
 /// The most numbers that one tick calls or passes over one by one.

@@ -7,6 +7,7 @@
 mod draws;
 mod line;
 mod lobby;
+mod numbers;
 mod rooms;
 mod stats;
 mod user_slot;
@@ -15,6 +16,7 @@ mod visits;
 pub use draws::{DrawStore, Gone};
 pub use line::{Block, Claim, ClaimWindows, Claimed, Counts, Filler, Join, Line, LineError, Plan};
 pub use lobby::{Left, LobbyPlace};
+pub use numbers::{Filling, HighWater};
 pub use rooms::DrawSecrets;
 pub use stats::VisitCounts;
-pub use visits::{Admission, Ended, Filling, HighWater, MIGRATOR, StoreError, Transition, VisitStore};
+pub use visits::{Admission, Ended, MIGRATOR, StoreError, Transition, VisitStore};

@@ -1,4 +1,7 @@
-//! Visits of a room, counted for its operator: a scan of an index alone, and only when asked.
+//! Visits, counted: those on a page all the time, the rest for an operator and only when asked. Each is a scan of an index
+//! alone.
+
+use std::collections::BTreeMap;
 
 use vocabulary::ConcertId;
 
@@ -20,6 +23,36 @@ pub struct VisitCounts {
 }
 
 impl VisitStore {
+    /// How many visits are on a page, as it is kept.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn count_pages(&self, concert: ConcertId) -> Result<u64, StoreError> {
+        let count = sqlx::query_scalar!(
+            r#"SELECT count(*) AS "count!" FROM visits WHERE concert_id = $1 AND state = 'PAGE'"#,
+            concert.as_uuid()
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(count.unsigned_abs())
+    }
+
+    /// How many visits are on a page, in every room that has any.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn count_all_pages(&self) -> Result<BTreeMap<ConcertId, u64>, StoreError> {
+        let rows = sqlx::query!(
+            r#"SELECT concert_id, count(*) AS "count!" FROM visits WHERE state = 'PAGE' GROUP BY concert_id"#
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let counts = rows
+            .into_iter()
+            .map(|row| (ConcertId::from_uuid(row.concert_id), row.count.unsigned_abs()));
+        Ok(counts.collect())
+    }
+
     /// Counts a room's visits. The time is asked once, not for each of a million.
     ///
     /// # Errors

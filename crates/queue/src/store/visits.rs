@@ -1,11 +1,10 @@
-//! Numbers and visits in Postgres: what holds whatever becomes of Redis. Every deadline is decided by `frontrow_now()`.
+//! Visits in Postgres: what holds whatever becomes of Redis. Every deadline is decided by `frontrow_now()`.
 //!
-//! Lock order: the room's row, then its draw's, then the lobby's, then visits. Who admits a visit holds the room's row `FOR KEY SHARE`, which lets ordinary
-//! updates of the row through; who must see every admission begun before (a new epoch, a changed capacity, the settling
-//! of claims) takes it `FOR UPDATE`. What is read under the lock is read by a later statement, so that it is not older
-//! than the lock.
+//! Lock order: the room's row, then its draw's, then the lobby's, then visits. Who admits a visit holds the room's row
+//! `FOR KEY SHARE`, which lets ordinary updates of the row through; who must see every admission begun before (a new epoch,
+//! changed settings, the settling of claims) takes it `FOR UPDATE`. What is read under the lock is read by a later
+//! statement, so that it is not older than the lock.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use service_kit::database::{Failure, classify};
@@ -14,14 +13,14 @@ use sqlx::migrate::Migrator;
 use time::OffsetDateTime;
 use vocabulary::{ConcertId, QueueNumber, UserId, VisitId};
 
-use super::line::{Block, Claimed};
+use super::line::Claimed;
 use super::rooms::RoomRow;
-use crate::domain::{Event, HOLD_LEASE, NumberRange, Place, Visit, VisitState};
+use crate::domain::{Event, HOLD_LEASE, Place, Visit, VisitState};
 
 /// The schema of this service.
 pub static MIGRATOR: Migrator = sqlx::migrate!();
 
-/// Pages that one sweep ends, and old calls that one pruning deletes.
+/// Pages that one sweep ends.
 const SWEEP_LIMIT: i64 = 1_000;
 
 /// Postgres did not do what was asked.
@@ -79,36 +78,6 @@ pub struct Ended {
     pub user_id: UserId,
     /// The place in line that it came from.
     pub number: QueueNumber,
-}
-
-/// What Redis alone counts, as it last told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HighWater {
-    /// Every number up to this one was given.
-    pub issued_to: QueueNumber,
-    /// Turns that were missed.
-    pub lapsed: u64,
-}
-
-/// What an empty Redis must know of a room.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Filling {
-    /// The new epoch.
-    pub epoch: i64,
-    /// Every number up to this one was called.
-    pub serving: QueueNumber,
-    /// Numbers are given after this one.
-    pub reserved_to: QueueNumber,
-    /// The numbers whose visits take a place.
-    pub pages: Vec<QueueNumber>,
-    /// Turns that were missed.
-    pub lapsed: u64,
-    /// The numbers called within the claim window that nobody has claimed, and when they were called by the room's clock.
-    pub called: Vec<(QueueNumber, OffsetDateTime)>,
-    /// The numbers that were given up before their turn.
-    pub left: Vec<QueueNumber>,
-    /// Who has a live visit, and from which number.
-    pub users: Vec<(UserId, QueueNumber)>,
 }
 
 /// Rooms and visits in Postgres. Clones share the pool.
@@ -446,36 +415,6 @@ impl VisitStore {
             .collect())
     }
 
-    /// How many visits are on a page, as it is kept.
-    ///
-    /// # Errors
-    /// The database is away.
-    pub async fn count_pages(&self, concert: ConcertId) -> Result<u64, StoreError> {
-        let count = sqlx::query_scalar!(
-            r#"SELECT count(*) AS "count!" FROM visits WHERE concert_id = $1 AND state = 'PAGE'"#,
-            concert.as_uuid()
-        )
-        .fetch_one(&self.pool)
-        .await?;
-        Ok(count.unsigned_abs())
-    }
-
-    /// How many visits are on a page, in every room that has any.
-    ///
-    /// # Errors
-    /// The database is away.
-    pub async fn count_all_pages(&self) -> Result<BTreeMap<ConcertId, u64>, StoreError> {
-        let rows = sqlx::query!(
-            r#"SELECT concert_id, count(*) AS "count!" FROM visits WHERE state = 'PAGE' GROUP BY concert_id"#
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        let counts = rows
-            .into_iter()
-            .map(|row| (ConcertId::from_uuid(row.concert_id), row.count.unsigned_abs()));
-        Ok(counts.collect())
-    }
-
     /// Of these numbers, those whose visit is on no page.
     ///
     /// # Errors
@@ -497,211 +436,6 @@ impl VisitStore {
         .fetch_all(&self.pool)
         .await?;
         Ok(off.into_iter().map(number).collect())
-    }
-
-    /// Reserves `size` numbers after a block, unless that was done; answers the block up to all that is reserved.
-    /// `None`: the epoch is over, or people gather and get no numbers yet.
-    ///
-    /// # Errors
-    /// The database is away.
-    pub async fn reserve_numbers(
-        &self,
-        concert: ConcertId,
-        after: Block,
-        size: u32,
-    ) -> Result<Option<Block>, StoreError> {
-        let reserved_to = sqlx::query_scalar!(
-            "UPDATE rooms SET reserved_to = greatest(reserved_to, $3)
-            WHERE concert_id = $1 AND epoch = $2 AND stage <> 'LOBBY' RETURNING reserved_to",
-            concert.as_uuid(),
-            after.epoch,
-            sql(after.last).saturating_add(size.into()),
-        )
-        .fetch_optional(&self.pool)
-        .await?;
-        Ok(reserved_to.map(|last| Block {
-            last: number(last),
-            ..after
-        }))
-    }
-
-    /// Promise 12: commits that numbers are called, before anybody is told, and answers when that was by the room's clock.
-    /// `None`: somebody else has moved the line, the epoch is over, or the room is paused.
-    ///
-    /// # Errors
-    /// The database is away; it may have been committed.
-    pub async fn commit_call(
-        &self,
-        concert: ConcertId,
-        epoch: i64,
-        range: NumberRange,
-        told: HighWater,
-    ) -> Result<Option<OffsetDateTime>, StoreError> {
-        let called_at = sqlx::query_scalar!(
-            "WITH moved AS (
-                UPDATE rooms SET serving = $4, issued_to = greatest(issued_to, $5), lapsed = greatest(lapsed, $6)
-                WHERE concert_id = $1 AND epoch = $2 AND serving = $3 AND mode <> 'PAUSED'
-                RETURNING concert_id, room_clock(rooms) AS called_at
-            )
-            INSERT INTO calls (concert_id, after_number, to_number, called_at)
-            SELECT concert_id, $3, $4, called_at FROM moved RETURNING called_at",
-            concert.as_uuid(),
-            epoch,
-            sql(range.after),
-            sql(range.to),
-            sql(told.issued_to),
-            told.lapsed.cast_signed(),
-        )
-        .fetch_optional(&self.pool)
-        .await?;
-        Ok(called_at)
-    }
-
-    /// Notes what Redis has come to, so that fewer numbers are in doubt after its loss, and no lapse is forgotten.
-    ///
-    /// # Errors
-    /// The database is away.
-    pub async fn note(&self, concert: ConcertId, epoch: i64, told: HighWater) -> Result<(), StoreError> {
-        sqlx::query!(
-            "UPDATE rooms SET issued_to = greatest(issued_to, $3), lapsed = greatest(lapsed, $4)
-            WHERE concert_id = $1 AND epoch = $2 AND (issued_to < $3 OR lapsed < $4)",
-            concert.as_uuid(),
-            epoch,
-            sql(told.issued_to),
-            told.lapsed.cast_signed(),
-        )
-        .execute(&self.pool)
-        .await?;
-        Ok(())
-    }
-
-    /// Of every room, the ranges of numbers that a lost Redis may have given: one a loss, in order.
-    ///
-    /// # Errors
-    /// The database is away.
-    pub async fn doubtful_numbers(&self) -> Result<BTreeMap<ConcertId, Vec<NumberRange>>, StoreError> {
-        let rows = sqlx::query!(
-            "SELECT concert_id, after_number, to_number FROM doubtful_numbers ORDER BY concert_id, to_number"
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        let mut ranges: BTreeMap<_, Vec<_>> = BTreeMap::new();
-        for row in rows {
-            let range = NumberRange {
-                after: number(row.after_number),
-                to: number(row.to_number),
-            };
-            ranges
-                .entry(ConcertId::from_uuid(row.concert_id))
-                .or_default()
-                .push(range);
-        }
-        Ok(ranges)
-    }
-
-    /// Begins a new epoch: places claimed under the old one can no longer become visits, and what Redis must know is
-    /// read after every visit that could. `None`: there is no such room.
-    ///
-    /// # Errors
-    /// The database is away; the epoch may have begun.
-    pub async fn begin_epoch(
-        &self,
-        concert: ConcertId,
-        claim_window: Duration,
-    ) -> Result<Option<Filling>, StoreError> {
-        let mut tx = self.pool.begin().await?;
-        let before = sqlx::query!(
-            "SELECT issued_to, reserved_to FROM rooms WHERE concert_id = $1 FOR UPDATE",
-            concert.as_uuid()
-        )
-        .fetch_optional(&mut *tx)
-        .await?;
-        let Some(before) = before else { return Ok(None) };
-        if before.issued_to < before.reserved_to {
-            sqlx::query!(
-                "INSERT INTO doubtful_numbers (concert_id, after_number, to_number) VALUES ($1, $2, $3)",
-                concert.as_uuid(),
-                before.issued_to,
-                before.reserved_to,
-            )
-            .execute(&mut *tx)
-            .await?;
-        }
-        let room = sqlx::query!(
-            r#"UPDATE rooms SET epoch = epoch + 1, issued_to = reserved_to WHERE concert_id = $1
-            RETURNING epoch, serving, reserved_to, lapsed, room_clock(rooms) AS "clock!""#,
-            concert.as_uuid()
-        )
-        .fetch_one(&mut *tx)
-        .await?;
-        let live = sqlx::query!(
-            "SELECT user_id, number, state FROM visits WHERE concert_id = $1 AND state IN ('PAGE', 'PAYMENT')",
-            concert.as_uuid()
-        )
-        .fetch_all(&mut *tx)
-        .await?;
-        let left = sqlx::query_scalar!(
-            "SELECT number FROM visits WHERE concert_id = $1 AND number > $2",
-            concert.as_uuid(),
-            room.serving,
-        )
-        .fetch_all(&mut *tx)
-        .await?;
-        let called = sqlx::query!(
-            r#"SELECT n AS "number!", c.called_at FROM calls c, generate_series(c.after_number + 1, c.to_number) AS n
-            WHERE c.concert_id = $1 AND c.called_at > $3::timestamptz - make_interval(secs => $2)
-                AND NOT EXISTS (SELECT FROM visits v WHERE v.concert_id = c.concert_id AND v.number = n)
-                AND NOT EXISTS (
-                    SELECT FROM doubtful_numbers d
-                    WHERE d.concert_id = c.concert_id AND d.after_number < n AND n <= d.to_number
-                )"#,
-            concert.as_uuid(),
-            claim_window.as_secs_f64(),
-            room.clock,
-        )
-        .fetch_all(&mut *tx)
-        .await?;
-        tx.commit().await?;
-
-        let on_page = live.iter().filter(|row| row.state == VisitState::Page.as_str());
-        Ok(Some(Filling {
-            epoch: room.epoch,
-            serving: number(room.serving),
-            reserved_to: number(room.reserved_to),
-            lapsed: room.lapsed.unsigned_abs(),
-            pages: on_page.map(|row| number(row.number)).collect(),
-            called: called
-                .into_iter()
-                .map(|row| (number(row.number), row.called_at))
-                .collect(),
-            left: left.into_iter().map(number).collect(),
-            users: live
-                .iter()
-                .map(|row| (UserId::from_uuid(row.user_id), number(row.number)))
-                .collect(),
-        }))
-    }
-
-    /// Deletes calls older than `kept_for` by their room's clock, which nobody may answer any more. Answers whether more
-    /// are left.
-    ///
-    /// # Errors
-    /// The database is away.
-    pub async fn prune_calls(&self, kept_for: Duration) -> Result<bool, StoreError> {
-        let deleted = sqlx::query!(
-            "DELETE FROM calls WHERE ctid IN (
-                SELECT c.ctid FROM calls c JOIN rooms r USING (concert_id)
-                -- No room's clock is ahead of time: the first condition finds them by age.
-                WHERE c.called_at < frontrow_now() - make_interval(secs => $1)
-                    AND c.called_at < room_clock(r) - make_interval(secs => $1)
-                ORDER BY c.called_at LIMIT $2
-            )",
-            kept_for.as_secs_f64(),
-            SWEEP_LIMIT,
-        )
-        .execute(&self.pool)
-        .await?;
-        Ok(deleted.rows_affected() == SWEEP_LIMIT.unsigned_abs())
     }
 }
 
