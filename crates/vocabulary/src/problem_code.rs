@@ -92,7 +92,7 @@ problem_codes! {
     QueueTokenExpired => "queue-token-expired", "The queue token has expired";
     /// A hold was made with this queue token, so its page is behind it.
     PageLeft => "page-left", "The page was left with a hold";
-    /// The waiting room is not open for joining.
+    /// The waiting room drains: nobody joins anew, and who has a place keeps it.
     RoomClosed => "room-closed", "The waiting room is closed";
     /// The lobby's draw has not come so far: its root is not published yet.
     DrawPending => "draw-pending", "The draw is not done yet";

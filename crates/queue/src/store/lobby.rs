@@ -5,7 +5,6 @@ use vocabulary::{ConcertId, UserId};
 
 use super::draws::{DrawStore, hash};
 use super::visits::{StoreError, unreadable};
-use crate::domain::RoomMode;
 
 /// A place in the lobby.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,15 +50,8 @@ impl DrawStore {
             .map(|(_, commitment)| commitment.0.to_vec())
             .collect();
         let mut tx = self.pool.begin().await?;
-        // Settings that change wait for this batch, so that nobody is added to a room that drains by then.
-        let mode = sqlx::query_scalar!(
-            "SELECT mode FROM rooms WHERE concert_id = $1 FOR KEY SHARE",
-            concert.as_uuid()
-        )
-        .fetch_optional(&mut *tx)
-        .await?;
-        let takes_in = mode.is_some_and(|mode| mode != RoomMode::Draining.as_str());
-        // Of all replicas one adds at a time: the order of arrival has no gap.
+        // Of all replicas one adds at a time: the order of arrival has no gap. Settings that change wait for the batch too:
+        // what follows sees those of now.
         let count = sqlx::query_scalar!(
             "SELECT d.count FROM draws d JOIN rooms r USING (concert_id)
             WHERE d.concert_id = $1 AND d.state = 'GATHERING' AND r.opens_at > frontrow_now() FOR UPDATE OF d",
@@ -72,12 +64,12 @@ impl DrawStore {
             "INSERT INTO lobby (concert_id, index, user_id, commitment)
             SELECT $1, $4 + row_number() OVER (ORDER BY o) - 1, u, c
             FROM unnest($2::uuid[], $3::bytea[]) WITH ORDINALITY AS t (u, c, o)
-            WHERE $5 AND NOT EXISTS (SELECT FROM lobby l WHERE l.concert_id = $1 AND l.user_id = u)",
+            WHERE (SELECT mode <> 'DRAINING' FROM rooms WHERE concert_id = $1)
+                AND NOT EXISTS (SELECT FROM lobby l WHERE l.concert_id = $1 AND l.user_id = u)",
             concert.as_uuid(),
             &ids,
             &commitments,
             count,
-            takes_in,
         )
         .execute(&mut *tx)
         .await?;
@@ -93,10 +85,10 @@ impl DrawStore {
         }
         let back = sqlx::query_scalar!(
             "UPDATE lobby SET left_at = NULL
-            WHERE $3 AND concert_id = $1 AND user_id = ANY($2) AND left_at IS NOT NULL RETURNING index",
+            WHERE concert_id = $1 AND user_id = ANY($2) AND left_at IS NOT NULL
+                AND (SELECT mode <> 'DRAINING' FROM rooms WHERE concert_id = $1) RETURNING index",
             concert.as_uuid(),
             &ids,
-            takes_in,
         )
         .fetch_all(&mut *tx)
         .await?;

@@ -107,6 +107,15 @@ impl VisitStore {
         let opens_at = settings.opens_at().unwrap_or(now).max(now);
         let round = beacon.map(|chain| chain.round_for(opens_at));
         let mut room = Room::try_from(row)?;
+        if room.stage == crate::domain::Stage::Lobby {
+            // Who is being added to the lobby came before this change; who comes later sees it.
+            sqlx::query!(
+                "SELECT concert_id FROM draws WHERE concert_id = $1 FOR UPDATE",
+                concert.as_uuid()
+            )
+            .fetch_optional(&mut *tx)
+            .await?;
+        }
         if untouched && opens_at > now {
             if make_draw(&mut tx, concert, secrets, round.as_ref()).await? {
                 room.stage = crate::domain::Stage::Lobby;
