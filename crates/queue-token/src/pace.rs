@@ -85,8 +85,9 @@ impl Pace {
     }
 
     /// Milliseconds until the one at `position` asks again: longer with distance, about a second at the front, and never
-    /// beyond half the claim window for one who could be called before then. `jitter`, from 0 to 1, spreads those who came
-    /// together.
+    /// beyond half the claim window for one who could be called before then. Numbers that were given up are passed over, so
+    /// a line may jump; nobody's interval is as long as the claim window, and whoever asks as told misses no turn. `jitter`,
+    /// from 0 to 1, spreads those who came together.
     #[must_use]
     pub fn poll_after_ms(&self, position: u64, jitter: f64) -> u32 {
         let soonest_ms = self.soonest_ms(position);
@@ -100,8 +101,8 @@ impl Pace {
             });
             estimated_ms.min(position.saturating_mul(FRONT_STEP_MS).max(soonest_ms))
         };
-        let half_claim_ms = u64::from(self.claim_seconds) * 1_000 / 2;
-        let bound_ms = soonest_ms.max(half_claim_ms);
+        let claim_ms = u64::from(self.claim_seconds) * 1_000;
+        let bound_ms = soonest_ms.max(claim_ms / 2).min(claim_ms * 9 / 10);
         // From 80 to 100 percent: jitter never breaks the bound.
         let percent = 80 + (jitter.clamp(0.0, 1.0) * 20.0) as u64;
         let wanted_ms = wanted_ms.clamp(SHORTEST_MS, LONGEST_MS);
@@ -186,7 +187,7 @@ mod tests {
         let paused = Pace { paused: true, ..PACE };
         assert_eq!(eta(paused, 1), None);
         assert_eq!(paused.poll_after_ms(1, 1.0), 5_000);
-        assert_eq!(paused.poll_after_ms(u64::MAX, 1.0), 30_000);
+        assert_eq!(paused.poll_after_ms(u64::MAX, 1.0), 27_000);
     }
 
     #[test]
@@ -205,7 +206,12 @@ mod tests {
         assert_eq!(at(8), 2_000);
         assert_eq!(at(20), 5_000);
         assert_eq!(at(60), 15_000);
-        assert_eq!(at(u64::MAX), 30_000);
+        assert_eq!(at(u64::MAX), 27_000);
+        let patient = Pace {
+            claim_seconds: 60,
+            ..PACE
+        };
+        assert_eq!(patient.poll_after_ms(u64::MAX, 1.0), 30_000);
     }
 
     #[test]
@@ -272,6 +278,8 @@ mod tests {
             prop_assert!(after_ms > 0);
             prop_assert!(after_ms <= called_ms || after_ms <= u64::from(pace.claim_seconds) * 500);
             prop_assert!(after_ms <= 30_000);
+            // Whatever is passed over before it.
+            prop_assert!(after_ms < u64::from(pace.claim_seconds) * 1_000);
         }
 
         #[test]

@@ -20,4 +20,5 @@ mod rows;
 mod serving;
 mod stats;
 mod turns;
+mod waits;
 mod world;
