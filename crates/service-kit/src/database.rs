@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Connection as _, Executor as _, PgConnection, PgPool};
+use sqlx::{Connection as _, Executor as _, PgConnection, PgPool, Postgres, Transaction};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -118,6 +118,18 @@ impl DatabaseConfig {
             .context("the database stayed away")?;
         migrate(&mut connection, migrator).await
     }
+}
+
+/// Begins a transaction, whether whoever wants it waits or gives up. A `BEGIN` that was sent and whose answer nobody heard
+/// would leave the connection inside a transaction that the pool knows nothing of: what its next users are told is
+/// committed would not be. Everything after it may be given up at any moment, and is rolled back.
+///
+/// # Errors
+/// The database is away, or has no connection to spare.
+pub async fn begin(pool: &PgPool) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
+    let pool = pool.clone();
+    let begun = tokio::spawn(async move { pool.begin().await });
+    begun.await.unwrap_or(Err(sqlx::Error::WorkerCrashed))
 }
 
 /// Brings the schema behind `connection` up to date.

@@ -1,5 +1,6 @@
 //! Attempts, counted for all replicas by a time each key (the generic cell rate algorithm).
 
+use service_kit::database::begin;
 use std::time::Duration;
 
 use super::{Store, StoreError, seconds};
@@ -45,7 +46,7 @@ impl Store {
             .collect();
         let windows: Vec<_> = takes.iter().map(|take| seconds(take.allowance.window)).collect();
 
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = begin(&self.pool).await?;
         // An allowance that is used up leaves its row as it is; the join tells which were asked for.
         let rows = sqlx::query!(
             r#"

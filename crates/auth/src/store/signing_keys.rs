@@ -1,5 +1,6 @@
 //! The keys that access tokens are signed with. One is active; retired ones are published for a while.
 
+use service_kit::database::begin;
 use std::time::Duration;
 
 use jsonwebtoken::jwk::Jwk;
@@ -26,7 +27,7 @@ impl Store {
 
     /// Retires the active key and makes this one active.
     pub async fn replace_signing_key(&self, key: &NewSigningKey) -> Result<(), StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = begin(&self.pool).await?;
         sqlx::query!("UPDATE signing_keys SET retired_at = frontrow_now() WHERE retired_at IS NULL")
             .execute(&mut *transaction)
             .await?;

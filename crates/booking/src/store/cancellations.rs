@@ -1,5 +1,6 @@
 //! What is canceled: paid reservations for a refund, dates, and the holds of canceled dates.
 
+use service_kit::database::begin;
 use std::time::Duration;
 
 use time::OffsetDateTime;
@@ -20,7 +21,7 @@ impl Store {
         wanted: &Cancellation,
         asked_at: Option<OffsetDateTime>,
     ) -> Result<Option<(Lifecycle, Freed)>, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = begin(&self.pool).await?;
         let row = sqlx::query!(
             r#"UPDATE reservations
                SET state = 'CANCELED', version = version + 1, refund_id = $3, canceled_at = frontrow_now(),
@@ -90,7 +91,7 @@ impl Store {
         &self,
         schedule_id: ScheduleId,
     ) -> Result<Option<OffsetDateTime>, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = begin(&self.pool).await?;
         sqlx::query!(
             "SELECT pg_advisory_xact_lock(sale_lock($1))",
             schedule_id.as_uuid()
@@ -112,7 +113,7 @@ impl Store {
     /// `PENDING -> CANCELED` for at most `limit` holds of dates that were canceled less than `within` ago; one that has
     /// lapsed is expiry's. What somebody else works on is left to them.
     pub async fn give_up_holds(&self, within: Duration, limit: u32) -> Result<Vec<Freed>, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = begin(&self.pool).await?;
         let given_up = sqlx::query_scalar!(
             "WITH held AS ( \
                  SELECT reservation_id FROM reservations \

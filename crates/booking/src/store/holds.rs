@@ -1,5 +1,6 @@
 //! Holds: one transaction that takes every seat or none.
 
+use service_kit::database::begin;
 use std::time::Duration;
 
 use sqlx::PgConnection;
@@ -79,7 +80,7 @@ impl Store {
     ///
     /// Where something is, nothing is written. Callers that race wait in Postgres for one another's end.
     pub async fn hold(&self, hold: &NewHold<'_>) -> Result<HoldOutcome, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = begin(&self.pool).await?;
         let outcome = take(&mut transaction, hold).await?;
         if matches!(outcome, HoldOutcome::Held { .. }) {
             transaction.commit().await?;

@@ -1,5 +1,6 @@
 //! Dates on sale: written once, read once by each process and then kept.
 
+use service_kit::database::begin;
 use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
 use vocabulary::{Amount, ConcertId, Grade, ScheduleId, SeatId, SeatIndex};
@@ -24,7 +25,7 @@ impl Store {
         let schedule_id = opening.schedule_id().as_uuid();
         let hash = content_hash(opening);
         let currency = opening.currency();
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = begin(&self.pool).await?;
 
         // A second opening waits here for the first one's end.
         let inserted = sqlx::query!(
@@ -100,7 +101,7 @@ impl Store {
         &self,
         schedule_id: ScheduleId,
     ) -> Result<Option<OffsetDateTime>, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = begin(&self.pool).await?;
         sqlx::query!(
             "SELECT pg_advisory_xact_lock(sale_lock($1))",
             schedule_id.as_uuid()

@@ -3,6 +3,7 @@
 //! A guard repeats `domain`'s rule on the row as it is at that instant. Where it fails nothing is written and the answer
 //! is `None`: somebody else was first, and the caller looks again.
 
+use service_kit::database::begin;
 use std::time::Duration;
 
 use time::OffsetDateTime;
@@ -135,7 +136,7 @@ impl Store {
         before: &Reservation,
         payment: PaymentId,
     ) -> Result<Option<(Lifecycle, Option<Freed>)>, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = begin(&self.pool).await?;
         let Some(row) = sqlx::query!(
             r#"UPDATE reservations AS r
                SET state = after.state, lapses_at = CASE after.state WHEN 'PENDING' THEN expires_at END,
@@ -182,7 +183,7 @@ impl Store {
 
     /// `PENDING -> CANCELED` by its owner, and the seats on sale again.
     pub async fn release(&self, before: &Reservation) -> Result<Option<(Lifecycle, Freed)>, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = begin(&self.pool).await?;
         let version = sqlx::query_scalar!(
             "UPDATE reservations SET state = 'CANCELED', version = version + 1, lapses_at = NULL \
              WHERE reservation_id = $1 AND state = 'PENDING' AND version = $2 RETURNING version",
@@ -211,7 +212,7 @@ impl Store {
     /// `PENDING | PAYING -> EXPIRED` for at most `limit` reservations that are due. What somebody else works on is
     /// left to them.
     pub async fn expire_due(&self, limit: u32) -> Result<Expired, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = begin(&self.pool).await?;
         let expired = sqlx::query_scalar!(
             "WITH due AS ( \
                  SELECT reservation_id FROM reservations WHERE lapses_at <= frontrow_now() \

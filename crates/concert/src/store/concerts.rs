@@ -1,5 +1,6 @@
 //! Concerts: made, then listed.
 
+use service_kit::database::begin;
 use std::time::Duration;
 
 use serde_json::json;
@@ -96,7 +97,7 @@ impl Store {
         concert: &NewConcert,
         lease: Duration,
     ) -> Result<Creation<ConcertId>, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = begin(&self.pool).await?;
         if let Creation::Before(id) = claim(&mut transaction, once, concert.concert_id.as_uuid()).await? {
             return Ok(Creation::Before(ConcertId::from_uuid(id)));
         }

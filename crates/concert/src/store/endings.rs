@@ -1,6 +1,7 @@
 //! The end of a date's sale, and of the date itself: an intention that is kept first, then told to the booking service
 //! until it has answered.
 
+use service_kit::database::begin;
 use std::time::Duration;
 
 use serde_json::json;
@@ -45,7 +46,7 @@ impl Store {
         date: ScheduleRef,
         lease: Duration,
     ) -> Result<bool, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = begin(&self.pool).await?;
         let asked = sqlx::query!(
             "UPDATE schedules SET closing_at = frontrow_now(), leased_until = frontrow_now() + $4
              FROM concerts
@@ -138,7 +139,7 @@ impl Store {
         date: ScheduleRef,
         lease: Duration,
     ) -> Result<bool, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = begin(&self.pool).await?;
         let asked = sqlx::query!(
             "UPDATE schedules SET canceling_at = frontrow_now(), leased_until = frontrow_now() + $4
              FROM concerts

@@ -1,5 +1,6 @@
 //! Dates: made, put on sale.
 
+use service_kit::database::begin;
 use std::time::Duration;
 
 use serde_json::json;
@@ -95,7 +96,7 @@ impl Store {
         schedule: &NewSchedule,
         lease: Duration,
     ) -> Result<Creation<ScheduleId>, NotCreated> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = begin(&self.pool).await?;
         if let Creation::Before(id) = claim(&mut transaction, once, schedule.schedule_id.as_uuid()).await? {
             return Ok(Creation::Before(ScheduleId::from_uuid(id)));
         }

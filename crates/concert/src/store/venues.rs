@@ -1,6 +1,7 @@
 //! Venues and their plans.
 
 use serde_json::json;
+use service_kit::database::begin;
 use sha2::{Digest as _, Sha256};
 use vocabulary::{Grade, UserId, VenueId};
 
@@ -67,7 +68,7 @@ impl Store {
         once: Option<&Once>,
         venue: &NewVenue,
     ) -> Result<Creation<VenueId>, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = begin(&self.pool).await?;
         if let Creation::Before(id) = claim(&mut transaction, once, venue.venue_id.as_uuid()).await? {
             return Ok(Creation::Before(VenueId::from_uuid(id)));
         }

@@ -2,6 +2,7 @@
 //! steps loses nothing.
 
 use fair_draw::{Bytes, Chunks, Hash};
+use service_kit::database::begin;
 use sqlx::PgPool;
 use time::OffsetDateTime;
 use vocabulary::{ConcertId, QueueNumber, UserId, VisitId};
@@ -145,7 +146,7 @@ impl DrawStore {
     /// # Errors
     /// The database is away; it may be closed.
     pub async fn close(&self, concert: ConcertId) -> Result<bool, StoreError> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = begin(&self.pool).await?;
         let due = sqlx::query_scalar!(
             "SELECT concert_id FROM rooms WHERE concert_id = $1 AND stage = 'LOBBY'
                 AND (opens_at IS NULL OR opens_at <= frontrow_now()) FOR UPDATE",
@@ -273,7 +274,7 @@ impl DrawStore {
         let users: Vec<_> = gone.iter().map(|(gone, _)| gone.user_id.as_uuid()).collect();
         let numbers: Vec<_> = gone.iter().map(|(_, number)| number.0.cast_signed()).collect();
         let indexes: Vec<_> = gone.iter().map(|(gone, _)| gone.index.cast_signed()).collect();
-        let mut tx = self.pool.begin().await?;
+        let mut tx = begin(&self.pool).await?;
         sqlx::query!(
             "UPDATE lobby SET passed_over = true WHERE concert_id = $1 AND index = ANY($2)",
             concert.as_uuid(),
@@ -302,7 +303,7 @@ impl DrawStore {
     /// # Errors
     /// The database is away; it may be open.
     pub async fn open(&self, concert: ConcertId) -> Result<bool, StoreError> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = begin(&self.pool).await?;
         // Whoever leaves the lobby holds this row meanwhile.
         sqlx::query!(
             "SELECT stage FROM rooms WHERE concert_id = $1 FOR UPDATE",

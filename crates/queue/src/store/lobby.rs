@@ -1,6 +1,7 @@
 //! Who gathers, in Postgres: joins are added in batches, one commit each, and have their index once it is committed.
 
 use fair_draw::{Hash, ReceiptKey};
+use service_kit::database::begin;
 use vocabulary::{ConcertId, UserId};
 
 use super::draws::{DrawStore, hash};
@@ -49,7 +50,7 @@ impl DrawStore {
             .iter()
             .map(|(_, commitment)| commitment.0.to_vec())
             .collect();
-        let mut tx = self.pool.begin().await?;
+        let mut tx = begin(&self.pool).await?;
         // Of all replicas one adds at a time: the order of arrival has no gap. Settings that change wait for the batch too:
         // what follows sees those of now.
         let count = sqlx::query_scalar!(
@@ -145,7 +146,7 @@ impl DrawStore {
     /// # Errors
     /// The database is away.
     pub async fn leave_lobby(&self, concert: ConcertId, user: UserId) -> Result<Left, StoreError> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = begin(&self.pool).await?;
         let stage = sqlx::query_scalar!(
             "SELECT stage FROM rooms WHERE concert_id = $1 FOR KEY SHARE",
             concert.as_uuid()

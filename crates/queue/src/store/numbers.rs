@@ -1,5 +1,6 @@
 //! Numbers in Postgres: which may have been given, which were called and when, and what an empty Redis must know.
 
+use service_kit::database::begin;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -154,7 +155,7 @@ impl VisitStore {
         concert: ConcertId,
         claim_window: Duration,
     ) -> Result<Option<Filling>, StoreError> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = begin(&self.pool).await?;
         let before = sqlx::query!(
             "SELECT issued_to, reserved_to FROM rooms WHERE concert_id = $1 FOR UPDATE",
             concert.as_uuid()

@@ -1,6 +1,7 @@
 //! Rooms in Postgres: their settings and their stage. A room that opens later is made with its draw.
 
 use fair_draw::{Hash, ReceiptKey};
+use service_kit::database::begin;
 use sqlx::{Postgres, Transaction};
 use time::OffsetDateTime;
 use vocabulary::ConcertId;
@@ -77,7 +78,7 @@ impl VisitStore {
         secrets: &DrawSecrets,
         beacon: Option<&BeaconChain>,
     ) -> Result<Room, StoreError> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = begin(&self.pool).await?;
         let opened_at_before = sqlx::query_scalar!(
             "SELECT opens_at FROM rooms WHERE concert_id = $1 FOR UPDATE",
             concert.as_uuid()

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use service_kit::database::{Failure, classify};
+use service_kit::database::{Failure, begin, classify};
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;
 use time::OffsetDateTime;
@@ -190,7 +190,7 @@ impl VisitStore {
         claimed: &Claimed,
         page: Duration,
     ) -> Result<Admission, StoreError> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = begin(&self.pool).await?;
         sqlx::query!(
             "SELECT concert_id FROM rooms WHERE concert_id = $1 FOR KEY SHARE",
             concert.as_uuid()
@@ -260,7 +260,7 @@ impl VisitStore {
         numbers: &[QueueNumber],
     ) -> Result<Vec<QueueNumber>, StoreError> {
         let numbers: Vec<i64> = numbers.iter().copied().map(sql).collect();
-        let mut tx = self.pool.begin().await?;
+        let mut tx = begin(&self.pool).await?;
         sqlx::query!(
             "SELECT concert_id FROM rooms WHERE concert_id = $1 FOR UPDATE",
             concert.as_uuid()
