@@ -56,6 +56,12 @@ CREATE TABLE rooms (
 CREATE FUNCTION room_clock(room rooms) RETURNS timestamptz LANGUAGE sql STABLE
     AS $$ SELECT coalesce(room.paused_at, frontrow_now()) - make_interval(secs => room.paused_ms::double precision / 1000) $$;
 
+-- The advisory lock of a room's admissions: those who are being let in share it until they are committed; a change of
+-- settings, a new epoch and the settling of claims have it alone. Whoever wants it alone is waited for by those who come
+-- later: locks of the room's row are shared past who waits, and a crowd would hold an operator's pause up for seconds.
+CREATE FUNCTION admission_lock(of_concert uuid) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$ SELECT hashtextextended('admissions of ' || of_concert::text, 0) $$;
+
 -- The draw of a room that opens later: every step of it is kept before the next is taken, so that whoever goes on after a
 -- crash comes to the same order. A draw is never made anew. The room's stage follows it: LOBBY while GATHERING, LINE once
 -- OPEN, DRAWING between.

@@ -1,14 +1,14 @@
 //! Numbers in Postgres: which may have been given, which were called and when, and what an empty Redis must know.
 
-use service_kit::database::begin;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use service_kit::database::begin;
 use time::OffsetDateTime;
 use vocabulary::{ConcertId, QueueNumber, UserId};
 
 use super::line::Block;
-use super::visits::{StoreError, VisitStore, number, sql};
+use super::visits::{StoreError, VisitStore, number, sql, stop_admissions};
 use crate::domain::{NumberRange, VisitState};
 
 /// Old calls that one pruning deletes.
@@ -156,6 +156,7 @@ impl VisitStore {
         claim_window: Duration,
     ) -> Result<Option<Filling>, StoreError> {
         let mut tx = begin(&self.pool).await?;
+        stop_admissions(&mut tx, concert).await?;
         let before = sqlx::query!(
             "SELECT issued_to, reserved_to FROM rooms WHERE concert_id = $1 FOR UPDATE",
             concert.as_uuid()

@@ -6,7 +6,7 @@ use sqlx::{Postgres, Transaction};
 use time::OffsetDateTime;
 use vocabulary::ConcertId;
 
-use super::visits::{StoreError, VisitStore, number, unreadable};
+use super::visits::{StoreError, VisitStore, number, stop_admissions, unreadable};
 use crate::domain::{Announced, BeaconChain, Room, RoomSettings};
 
 pub(super) struct RoomRow {
@@ -79,8 +79,9 @@ impl VisitStore {
         beacon: Option<&BeaconChain>,
     ) -> Result<Room, StoreError> {
         let mut tx = begin(&self.pool).await?;
+        stop_admissions(&mut tx, concert).await?;
         let opened_at_before = sqlx::query_scalar!(
-            "SELECT opens_at FROM rooms WHERE concert_id = $1 FOR UPDATE",
+            "SELECT opens_at FROM rooms WHERE concert_id = $1 FOR NO KEY UPDATE",
             concert.as_uuid()
         )
         .fetch_optional(&mut *tx)

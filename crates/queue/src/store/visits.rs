@@ -1,15 +1,14 @@
 //! Visits in Postgres: what holds whatever becomes of Redis. Every deadline is decided by `frontrow_now()`.
 //!
-//! Lock order: the room's row, then its draw's, then the lobby's, then visits. Who admits a visit holds the room's row
-//! `FOR KEY SHARE`, which lets ordinary updates of the row through; who must see every admission begun before (a new epoch,
-//! changed settings, the settling of claims) takes it `FOR UPDATE`. What is read under the lock is read by a later
-//! statement, so that it is not older than the lock.
+//! Lock order: the lock of the room's admissions, then the room's row, then its draw's, then the lobby's, then visits. Who
+//! admits a visit shares the first; who must see every admission begun before (a new epoch, changed settings, the settling
+//! of claims) has it alone. What is read under a lock is read by a later statement, so that it is not older than the lock.
 
 use std::time::Duration;
 
 use service_kit::database::{Failure, begin, classify};
-use sqlx::PgPool;
 use sqlx::migrate::Migrator;
+use sqlx::{PgPool, Postgres, Transaction};
 use time::OffsetDateTime;
 use vocabulary::{ConcertId, QueueNumber, UserId, VisitId};
 
@@ -192,10 +191,10 @@ impl VisitStore {
     ) -> Result<Admission, StoreError> {
         let mut tx = begin(&self.pool).await?;
         sqlx::query!(
-            "SELECT concert_id FROM rooms WHERE concert_id = $1 FOR KEY SHARE",
+            "SELECT pg_advisory_xact_lock_shared(admission_lock($1))",
             concert.as_uuid()
         )
-        .fetch_optional(&mut *tx)
+        .execute(&mut *tx)
         .await?;
         let row = sqlx::query!(
             r#"INSERT INTO visits (visit_id, concert_id, user_id, number, state, admitted_at, page_ends_at)
@@ -261,12 +260,7 @@ impl VisitStore {
     ) -> Result<Vec<QueueNumber>, StoreError> {
         let numbers: Vec<i64> = numbers.iter().copied().map(sql).collect();
         let mut tx = begin(&self.pool).await?;
-        sqlx::query!(
-            "SELECT concert_id FROM rooms WHERE concert_id = $1 FOR UPDATE",
-            concert.as_uuid()
-        )
-        .fetch_optional(&mut *tx)
-        .await?;
+        stop_admissions(&mut tx, concert).await?;
         let admitted = sqlx::query_scalar!(
             "SELECT number FROM visits WHERE concert_id = $1 AND number = ANY($2)",
             concert.as_uuid(),
@@ -437,6 +431,20 @@ impl VisitStore {
         .await?;
         Ok(off.into_iter().map(number).collect())
     }
+}
+
+/// Waits for who is being let in; until the transaction ends nobody else is.
+pub(super) async fn stop_admissions(
+    tx: &mut Transaction<'_, Postgres>,
+    concert: ConcertId,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "SELECT pg_advisory_xact_lock(admission_lock($1))",
+        concert.as_uuid()
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
 }
 
 fn ended(concert_id: uuid::Uuid, user_id: uuid::Uuid, value: i64) -> Ended {

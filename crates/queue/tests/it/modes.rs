@@ -7,6 +7,7 @@ use queue::app::AppError;
 use queue::domain::{RoomMode, RoomSettings, RoomState, Stage, TokenState};
 use queue::store::{Admission, Claim, ClaimWindows, Claimed};
 use rstest::rstest;
+use test_support::eventually;
 use vocabulary::{ConcertId, QueueNumber, UserId, VisitId};
 
 use crate::world::{AT_ONCE, CLAIM, LATE, PAGE, Person, SECOND, World};
@@ -282,6 +283,65 @@ async fn once_a_pause_is_answered_nobody_is_let_in(#[case] guarded: bool) {
     } else {
         assert!(world.pages(concert).await > let_in);
     }
+}
+
+/// Under a crowd a pause that admissions could overtake would wait for the crowd to end.
+#[tokio::test]
+async fn who_is_to_be_let_in_after_a_pause_was_asked_for_waits_for_it() {
+    let world = World::start().await;
+    let (concert, people) = called(&world, 2).await;
+    let claimed = claim(&world, concert, &people).await;
+    let admission = |index: usize| {
+        let (visits, _) = world.stores();
+        let (user, number, claimed) = (people[index].user, people[index].number, claimed[index]);
+        tokio::spawn(async move {
+            visits
+                .admit(concert, user, QueueNumber(number), &claimed, PAGE)
+                .await
+                .unwrap()
+        })
+    };
+    let waiting = async |locks: &str, count: i64| {
+        eventually(&format!("{count} to wait for {locks}"), async || {
+            let waiting: i64 = sqlx::query_scalar(
+                "SELECT count(*) FROM pg_stat_activity a JOIN pg_locks l USING (pid)
+                WHERE a.datname = current_database() AND NOT l.granted AND l.locktype = $1",
+            )
+            .bind(locks)
+            .fetch_one(world.database.pool())
+            .await
+            .unwrap();
+            (waiting == count).then_some(())
+        })
+        .await;
+    };
+    // The first is being let in for as long as somebody has its number and is not sure.
+    let mut rival = world.database.pool().begin().await.unwrap();
+    sqlx::query(
+        "INSERT INTO visits (visit_id, concert_id, user_id, number, state, ended_at)
+        VALUES ($1, $2, $3, 1, 'EXPIRED', frontrow_now())",
+    )
+    .bind(VisitId::new().as_uuid())
+    .bind(concert.as_uuid())
+    .bind(UserId::new().as_uuid())
+    .execute(&mut *rival)
+    .await
+    .unwrap();
+    let first = admission(0);
+    waiting("transactionid", 1).await;
+    let paused = {
+        let queue = Arc::clone(&world.queue);
+        let settings =
+            RoomSettings::new(100, AT_ONCE, None).map(|settings| settings.in_mode(RoomMode::Paused));
+        tokio::spawn(async move { queue.put_room(concert, settings).await.unwrap().state })
+    };
+    waiting("advisory", 1).await;
+    let second = admission(1);
+    waiting("advisory", 2).await;
+    rival.rollback().await.unwrap();
+    assert!(matches!(first.await.unwrap(), Admission::Admitted { .. }));
+    assert_eq!(paused.await.unwrap(), RoomState::Paused);
+    assert_eq!(second.await.unwrap(), Admission::Refused);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
