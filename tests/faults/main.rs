@@ -5,12 +5,14 @@
 mod freeze;
 mod invariants;
 mod kill;
+mod line;
 mod network;
 mod postgres;
 mod queue_away;
 mod rabbitmq;
 mod redis;
 mod steps;
+mod twins;
 mod watch;
 
 use std::time::{Duration, Instant};

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use local_servers::topology;
 use local_servers::{Durability, Endpoints, Home, Kind, PrivateServer, System, SystemOptions};
 use reqwest::{Method, RequestBuilder};
 use sqlx::{Connection as _, PgConnection};
@@ -60,12 +59,12 @@ impl Drop for World {
         let Ok(system) = self.services.0.try_lock() else {
             return;
         };
-        for service in &topology::SERVICES {
-            let logs = system.logs(service.name).unwrap_or_default();
+        for process in system.processes() {
+            let logs = system.logs(process).unwrap_or_default();
             let complaints: Vec<_> = logs.lines().filter(|line| is_complaint(line)).collect();
             let last = &complaints[complaints.len().saturating_sub(COMPLAINTS_SHOWN)..];
             if !last.is_empty() {
-                eprintln!("--- {} complained:\n{}", service.name, last.join("\n"));
+                eprintln!("--- {process} complained:\n{}", last.join("\n"));
             }
         }
     }
@@ -118,6 +117,12 @@ impl Services {
     /// All that a service has logged so far.
     pub async fn logs(&self, service: &str) -> String {
         self.0.lock().await.logs(service).unwrap()
+    }
+
+    /// Starts a further replica of a service, which goes by `name` from then on; `env` goes over what the service has.
+    pub async fn start_replica(&self, service: &str, name: &'static str, env: &[(&str, String)]) {
+        let mut system = self.0.lock().await;
+        system.start_replica(service, name, env).await.unwrap();
     }
 
     /// A value of the environment that a service was started with.
@@ -276,6 +281,11 @@ impl World {
     /// A request to the public API.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.client.request(method, format!("{}{path}", self.base_url))
+    }
+
+    /// A request to the public API at one replica of the gateway.
+    pub fn request_at(&self, base_url: &str, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("{base_url}{path}"))
     }
 
     /// A GET of the public API.

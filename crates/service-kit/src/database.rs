@@ -23,6 +23,9 @@ const MIGRATE_WAIT: Duration = Duration::from_secs(30);
 /// The pool tests a connection when it comes back; one that is wanted again so soon is not tested a second time. A round trip
 /// before every statement would be a quarter of what Postgres does under load.
 const TRUSTED_FOR: Duration = Duration::from_millis(250);
+/// A process that is frozen in mid-transaction holds its locks for so long. No transaction of ours waits for anything but its
+/// own process; and a claim of a place in line is good for longer, so the replica that settles it finds it free.
+const IDLE_IN_TRANSACTION_MS: &str = "4000";
 
 /// How a service reaches its database.
 #[derive(Debug, Clone)]
@@ -83,7 +86,7 @@ impl DatabaseConfig {
         let options = self.options()?.options([
             ("statement_timeout", timeout_ms.as_str()),
             ("lock_timeout", timeout_ms.as_str()),
-            ("idle_in_transaction_session_timeout", "10000"),
+            ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION_MS),
         ]);
         Ok(PgPoolOptions::new()
             .max_connections(self.max_connections)
