@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::ValueEnum;
 use contracts::queue::queue_service_client::QueueServiceClient;
-use contracts::queue::{JoinRequest, PutRoomRequest, RoomMode, RoomSettings};
+use contracts::queue::{JoinRequest, JoinResponse, PutRoomRequest, RoomMode, RoomSettings};
 use tokio::task::JoinSet;
+use tonic::Code;
 use tonic::transport::{Channel, Endpoint};
 use vocabulary::{ConcertId, UserId};
 
@@ -18,6 +19,8 @@ use crate::tally::Tally;
 /// Callers that share a connection.
 const CALLERS_A_CONNECTION: usize = 16;
 const TOLD_EVERY: u64 = 100_000;
+const TRIES: u32 = 50;
+const COMES_AGAIN: Duration = Duration::from_millis(100);
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Rooms {
@@ -134,7 +137,7 @@ impl Join {
                 user_id: UserId::new().to_string(),
             };
             let asked = Instant::now();
-            let answer = queue.join(request).await?.into_inner();
+            let answer = patiently(&mut queue, request).await?;
             tally.answered(asked);
             if index + self.keep >= self.people {
                 tokens.push(answer.ticket.context("no ticket")?.queue_token);
@@ -147,6 +150,23 @@ impl Join {
                     self.people
                 );
             }
+        }
+    }
+}
+
+/// Asks again while queue or its stores are too busy, which is harmless; the time counts.
+async fn patiently(
+    queue: &mut QueueServiceClient<Channel>,
+    request: JoinRequest,
+) -> Result<JoinResponse, tonic::Status> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match queue.join(request.clone()).await {
+            Err(status) if status.code() == Code::Unavailable && tries < TRIES => {
+                tokio::time::sleep(COMES_AGAIN).await;
+            }
+            answered => return answered.map(tonic::Response::into_inner),
         }
     }
 }

@@ -28,6 +28,9 @@ const WARM_UP: Duration = Duration::from_secs(10);
 const STAY: Duration = Duration::from_secs(1);
 /// No one waits longer for the first poll, as if all had polled before.
 const FIRST_POLL_MS: u64 = 15_000;
+/// How often one who is told to come again does, and after how long.
+const TRIES: u32 = 20;
+const COMES_AGAIN: Duration = Duration::from_millis(200);
 
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -72,6 +75,8 @@ pub(super) struct Lag {
     pub(super) taken_per_second: f64,
     pub(super) polls_per_second: f64,
     pub(super) pollers_left: u64,
+    /// Calls that were answered 429 or 503, and made again.
+    pub(super) refused: u64,
     pub(super) cpu_cores: BTreeMap<&'static str, f64>,
 }
 
@@ -132,14 +137,15 @@ pub(super) async fn measure(bench: &Bench<'_>) -> Result<Lag> {
 
     tokio::time::sleep(WARM_UP).await;
     let processes = bench.stage.processes()?;
-    let (polls, cpu) = (crowd.polls(), Reading::take(&processes)?);
+    let (polls, cpu) = (crowd.shared(|shared| shared.polls), Reading::take(&processes)?);
     let (since, time) = (Instant::now(), Duration::from_secs(settings.seconds));
     tokio::time::sleep(time).await;
     let used = Reading::take(&processes)?.since(&cpu);
-    let (until, polls) = (Instant::now(), crowd.polls() - polls);
+    let until = Instant::now();
+    let polls = crowd.shared(|shared| shared.polls) - polls;
     // Those who are under way see their places.
     tokio::time::sleep(STAY * 2).await;
-    if let Some(error) = crowd.error() {
+    if let Some(error) = crowd.shared(|shared| shared.error.take()) {
         bail!(
             "a poller failed after {:.0} s: {error}",
             begun.elapsed().as_secs_f64()
@@ -164,6 +170,7 @@ pub(super) async fn measure(bench: &Bench<'_>) -> Result<Lag> {
         taken_per_second: taken.len() as f64 / seconds,
         polls_per_second: per(polls as f64, 1) / seconds,
         pollers_left,
+        refused: crowd.shared(|shared| shared.refused),
         cpu_cores: used
             .by_process
             .iter()
@@ -237,6 +244,7 @@ struct Crowd {
 struct Shared {
     wires: Vec<Wire>,
     polls: u64,
+    refused: u64,
     error: Option<String>,
 }
 
@@ -249,6 +257,7 @@ impl Crowd {
         let shared = Shared {
             wires,
             polls: 0,
+            refused: 0,
             error: None,
         };
         Ok(Crowd {
@@ -257,31 +266,49 @@ impl Crowd {
         })
     }
 
-    /// Asks on whichever connection is free; answers the status and what `read` makes of the body.
-    async fn ask<T>(&self, bytes: &[u8], read: impl Fn(u16, &[u8]) -> Result<T>) -> Result<T> {
+    /// Asks on whichever connection is free, and again while told to come again; answers what `read` makes of the body.
+    async fn ask<T>(
+        &self,
+        bytes: &[u8],
+        expected: u16,
+        read: impl Fn(&[u8]) -> serde_json::Result<T>,
+    ) -> Result<T> {
+        for _ in 0..TRIES {
+            let (status, answer) = self.ask_once(bytes, &read).await?;
+            match status {
+                429 | 503 => {
+                    self.shared(|shared| shared.refused += 1);
+                    tokio::time::sleep(COMES_AGAIN).await;
+                }
+                status => {
+                    ensure!(status == expected, "answered {status}");
+                    return Ok(answer?);
+                }
+            }
+        }
+        bail!("told to come again {TRIES} times")
+    }
+
+    async fn ask_once<T>(
+        &self,
+        bytes: &[u8],
+        read: impl Fn(&[u8]) -> serde_json::Result<T>,
+    ) -> Result<(u16, serde_json::Result<T>)> {
         let _free = self.free.acquire().await?;
         let mut wire = self
             .shared(|shared| shared.wires.pop())
             .context("no connection")?;
         let reply = wire.ask(bytes).await?;
-        let answer = read(reply.status, reply.body);
+        let answer = (reply.status, read(reply.body));
         self.shared(|shared| {
             shared.wires.push(wire);
             shared.polls += 1;
         });
-        answer
+        Ok(answer)
     }
 
     fn shared<T>(&self, work: impl FnOnce(&mut Shared) -> T) -> T {
         work(&mut self.wires.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn polls(&self) -> u64 {
-        self.shared(|shared| shared.polls)
-    }
-
-    fn error(&self) -> Option<String> {
-        self.shared(|shared| shared.error.take())
     }
 }
 
@@ -298,11 +325,9 @@ async fn poll(
         let (number, at) = loop {
             tokio::time::sleep(told).await;
             let standing = crowd
-                .ask(&ask, |status, body| {
-                    ensure!(status == 200, "a poll was answered {status}");
-                    Ok(serde_json::from_slice::<Standing>(body)?)
-                })
-                .await?;
+                .ask(&ask, 200, |body| serde_json::from_slice::<Standing>(body))
+                .await
+                .context("a poll")?;
             match standing.status.as_str() {
                 "PROCESSING" => break (standing.number, Instant::now()),
                 "WAITING" => told = Duration::from_millis(standing.poll_after_ms),
@@ -312,12 +337,7 @@ async fn poll(
         events.send(Event::LetIn { number, at, told })?;
         tokio::time::sleep(STAY).await;
         let at = Instant::now();
-        crowd
-            .ask(&leave, |status, _| {
-                ensure!(status == 204, "leaving was answered {status}");
-                Ok(())
-            })
-            .await?;
+        crowd.ask(&leave, 204, |_| Ok(())).await.context("leaving")?;
         events.send(Event::Left { at })?;
         Ok(())
     };

@@ -199,8 +199,8 @@ impl Figures {
         )?;
         writeln!(
             f,
-            "  those let in had been told to wait: p50 {:.0} ms, p99 {:.0} ms; {:.0} polls per second, {} pollers left",
-            lag.told_p50_ms, lag.told_p99_ms, lag.polls_per_second, lag.pollers_left
+            "  those let in had been told to wait: p50 {:.0} ms, p99 {:.0} ms; {:.0} polls per second, {} pollers left, {} calls refused",
+            lag.told_p50_ms, lag.told_p99_ms, lag.polls_per_second, lag.pollers_left, lag.refused
         )?;
         let cores: Vec<String> = lag
             .cpu_cores

@@ -16,6 +16,8 @@ use crate::cargo;
 
 /// Filling a sorted set with a million people takes some seconds.
 const READY_BOUND: Duration = Duration::from_secs(60);
+/// Longer than from one tick to the next.
+const TICKED: Duration = Duration::from_millis(600);
 
 #[derive(Debug)]
 pub(super) struct Yardstick<'a> {
@@ -114,6 +116,8 @@ impl<'a> Yardstick<'a> {
     /// Makes rooms; answers their concerts' ids.
     pub(super) async fn rooms(&self, count: usize, room: Room) -> Result<Vec<String>> {
         let said = self.put(&["--count", &count.to_string()], room).await?;
+        // From the next tick on, joins find a room in queue's memory.
+        tokio::time::sleep(TICKED).await;
         Ok(said.lines().map(str::to_owned).collect())
     }
 
@@ -195,8 +199,11 @@ impl<'a> Yardstick<'a> {
 
     /// To its end; answers what it said. Its progress is shown.
     async fn run(&self, mut command: Command) -> Result<String> {
-        let output = command.stderr(Stdio::inherit()).output().await;
-        let output = output.context("cannot start yardstick")?;
+        let child = command.stdout(Stdio::piped()).spawn();
+        let output = child
+            .context("cannot start yardstick")?
+            .wait_with_output()
+            .await?;
         ensure!(output.status.success(), "yardstick failed ({})", output.status);
         Ok(String::from_utf8(output.stdout)?)
     }
