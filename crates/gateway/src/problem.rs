@@ -133,7 +133,7 @@ pub(crate) struct ProblemDocument {
     #[schema(nullable = false)]
     trace_id: Option<String>,
     /// What else the code promises: `seatIds` of `seat-unavailable`, `orderId` of `payment-failed`, `limit` of
-    /// `too-many-requests` for joins.
+    /// `too-many-requests` for joins and streams.
     #[serde(flatten)]
     #[schema(value_type = BTreeMap<String, serde_json::Value>)]
     members: BTreeMap<String, serde_json::Value>,

@@ -70,7 +70,7 @@ impl Room {
             admit_per_second: self.admit_per_second,
             rates: self.admitted,
             claim_seconds: self.claim_seconds,
-            paused: self.is_paused(),
+            halted: !matches!(self.state, RoomState::Open | RoomState::Draining),
         }
     }
 

@@ -60,11 +60,12 @@ impl Streams {
             let mut of_places = self.of_places.lock().unwrap_or_else(PoisonError::into_inner);
             let open = of_places.entry(place).or_default();
             if *open >= OF_ONE_PLACE {
-                return Err(refused(
+                let problem = refused(
                     "place",
                     ProblemCode::TooManyRequests,
                     "Too many streams of this place are open",
-                ));
+                );
+                return Err(problem.with("limit", "place"));
             }
             *open += 1;
         }
@@ -105,9 +106,7 @@ impl Drop for OpenStream {
 
 fn refused(limit: &'static str, code: ProblemCode, detail: &str) -> Problem {
     metrics::counter!("gateway_event_streams_refused_total", "limit" => limit).increment(1);
-    Problem::new(code, detail)
-        .with("limit", limit)
-        .retry_after(RETRY_AFTER)
+    Problem::new(code, detail).retry_after(RETRY_AFTER)
 }
 
 #[cfg(test)]

@@ -13,8 +13,8 @@ const POLLS_IN_A_WAIT: u64 = 4;
 /// At the front an interval is at most this for each position: whoever may be called next asks about every second, and all
 /// of the front together ask a few times a second, however slow the room is.
 const FRONT_STEP_MS: u64 = 250;
-/// How often one asks whom only the end of a pause can bring nearer, in milliseconds.
-const PAUSED_MS: u64 = 5_000;
+/// How often one asks whom only the organiser or the opening can bring nearer, in milliseconds.
+const HALTED_MS: u64 = 5_000;
 /// A room calls at most this part of a second's numbers at once.
 const BURSTS_A_SECOND: u32 = 4;
 
@@ -38,8 +38,8 @@ pub struct Pace {
     pub rates: AdmissionRates,
     /// Seconds that a called number has to claim its turn.
     pub claim_seconds: u32,
-    /// Nobody is called for now.
-    pub paused: bool,
+    /// Nobody is called for now: the room is paused, or not open yet.
+    pub halted: bool,
 }
 
 /// When a turn may come, in seconds from now: `from <= expected <= to`.
@@ -55,7 +55,7 @@ pub struct Eta {
 
 impl Pace {
     /// When the turn of the one at `position` (1 = the next to be called) may come: as was measured, and never sooner than
-    /// the organiser allows. `None` while the room is paused or nothing was measured.
+    /// the organiser allows. `None` while nobody is called or nothing was measured.
     #[must_use]
     pub fn eta(&self, position: u64) -> Option<Eta> {
         let AdmissionRates {
@@ -63,7 +63,7 @@ impl Pace {
             slowest_milli,
             fastest_milli,
         } = self.rates;
-        if self.paused || mean_milli == 0 {
+        if self.halted || mean_milli == 0 {
             return None;
         }
         // Whoever measured on two clocks may have a mean outside of its parts.
@@ -91,8 +91,8 @@ impl Pace {
     #[must_use]
     pub fn poll_after_ms(&self, position: u64, jitter: f64) -> u32 {
         let soonest_ms = self.soonest_ms(position);
-        let wanted_ms = if self.paused {
-            (soonest_ms / POLLS_IN_A_WAIT).max(PAUSED_MS)
+        let wanted_ms = if self.halted {
+            (soonest_ms / POLLS_IN_A_WAIT).max(HALTED_MS)
         } else {
             let estimated_ms = self.eta(position).map_or(soonest_ms / POLLS_IN_A_WAIT, |eta| {
                 let ms = |seconds: u32| u64::from(seconds) * 1_000;
@@ -155,7 +155,7 @@ mod tests {
             fastest_milli: 2_000,
         },
         claim_seconds: 30,
-        paused: false,
+        halted: false,
     };
 
     fn eta(pace: Pace, position: u64) -> Option<(u32, u32, Option<u32>)> {
@@ -183,11 +183,11 @@ mod tests {
     }
 
     #[test]
-    fn a_paused_room_estimates_nothing_and_is_asked_rarely() {
-        let paused = Pace { paused: true, ..PACE };
-        assert_eq!(eta(paused, 1), None);
-        assert_eq!(paused.poll_after_ms(1, 1.0), 5_000);
-        assert_eq!(paused.poll_after_ms(u64::MAX, 1.0), 27_000);
+    fn a_room_that_calls_nobody_estimates_nothing_and_is_asked_rarely() {
+        let halted = Pace { halted: true, ..PACE };
+        assert_eq!(eta(halted, 1), None);
+        assert_eq!(halted.poll_after_ms(1, 1.0), 5_000);
+        assert_eq!(halted.poll_after_ms(u64::MAX, 1.0), 27_000);
     }
 
     #[test]
@@ -247,7 +247,7 @@ mod tests {
             any::<bool>(),
         )
             .prop_map(
-                |(admit_per_second, [mean_milli, slowest_milli, fastest_milli], claim_seconds, paused)| {
+                |(admit_per_second, [mean_milli, slowest_milli, fastest_milli], claim_seconds, halted)| {
                     Pace {
                         admit_per_second,
                         rates: AdmissionRates {
@@ -256,7 +256,7 @@ mod tests {
                             fastest_milli,
                         },
                         claim_seconds,
-                        paused,
+                        halted,
                     }
                 },
             )
@@ -287,7 +287,7 @@ mod tests {
             pace in rooms(), position in positions(),
         ) {
             let eta = pace.eta(position);
-            prop_assert_eq!(eta.is_some(), !pace.paused && pace.rates.mean_milli > 0);
+            prop_assert_eq!(eta.is_some(), !pace.halted && pace.rates.mean_milli > 0);
             if let Some(eta) = eta {
                 prop_assert!(eta.from_seconds <= eta.expected_seconds);
                 prop_assert!(eta.to_seconds.is_none_or(|to| eta.expected_seconds <= to));

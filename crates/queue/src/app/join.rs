@@ -7,7 +7,7 @@ use vocabulary::{ConcertId, QueueNumber, UserId};
 
 use super::gather::Gathered;
 use super::{AppError, Queue, TokenView};
-use crate::domain::{Room, RoomState, Stage, Standing, TokenState, arrival_of};
+use crate::domain::{Room, Stage, Standing, TokenState, arrival_of};
 use crate::store::{Block, Join, LobbyPlace};
 
 /// A try that gives no number ends an old place or reserves a block, which others may use up before the next.
@@ -219,7 +219,7 @@ impl Queue {
             admit_per_second: room.settings.admit_per_second(),
             rates: seen.map(|view| view.admitted).unwrap_or_default(),
             claim_seconds: self.claim_seconds(),
-            paused: room.state() == RoomState::Paused,
+            halted: !room.state().calls(),
         }
     }
 }
