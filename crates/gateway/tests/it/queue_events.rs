@@ -91,16 +91,10 @@ async fn one_who_is_near_is_told_of_every_move_of_the_turn_and_of_the_end_withou
 
     stands(&gateway, processing());
     gateway.upstreams.set_rooms(vec![room(person.concert_id, 42)]);
-    let called = Instant::now();
     let page = events.next().await.unwrap();
     assert_eq!(
         (&page.data["status"], &page.data["phase"]),
         (&"PROCESSING".into(), &"PAGE".into())
-    );
-    assert!(
-        called.elapsed() < Duration::from_secs(1),
-        "{:?}",
-        called.elapsed()
     );
 
     let payment = TokenState {
@@ -134,11 +128,14 @@ async fn hundreds_who_watch_are_told_of_a_move_and_call_nobody() {
     });
     let mut streams = futures::future::join_all(streams).await;
     gateway.upstreams.set_rooms(vec![room(person.concert_id, 9)]);
+    let moved = Instant::now();
     for (number, events) in streams.iter_mut().enumerate() {
         events
             .until("the move", |data| data["position"] == number + 1)
             .await;
     }
+    // Those furthest behind would look by themselves after twelve seconds.
+    assert!(moved.elapsed() < Duration::from_secs(8), "{:?}", moved.elapsed());
     assert_eq!(gateway.upstreams.calls(GET_TOKEN), 0);
 }
 
@@ -241,7 +238,7 @@ async fn streams_end_at_once_when_the_gateway_drains() {
 
 #[tokio::test]
 async fn a_stream_lives_as_long_as_it_may_and_outlives_a_requests_deadline() {
-    let settings = [("EVENT_STREAM_SECONDS", "2"), ("HTTP_REQUEST_TIMEOUT_MS", "300")];
+    let settings = [("EVENT_STREAM_SECONDS", "2"), ("HTTP_REQUEST_TIMEOUT_MS", "1000")];
     let gateway = Gateway::start_with(&settings).await;
     let person = in_line(&gateway, |person| room(person.concert_id, 30)).await;
     let begun = Instant::now();
