@@ -13,6 +13,8 @@ use test_support::eventually;
 use crate::pause_ms;
 use crate::twins::{CAPACITY, GATEWAYS, QUEUES, RESUMED, Twins};
 
+/// A gateway waits so long for a frozen replica, and who asks there for the gateway.
+const STUCK: Duration = Duration::from_secs(3);
 /// A claim that its process does not finish keeps its place for 5 s.
 const CLAIM: Duration = Duration::from_secs(5);
 
@@ -190,7 +192,7 @@ async fn promises_11_to_13_the_line_goes_on_while_its_replicas_are_frozen_and_th
             pause_ms(300 + 37 * round).await;
             let frozen = twins.now().await;
             services.pause(queue).await;
-            let goes_on = twins.resumed_within(RESUMED, frozen).await;
+            let goes_on = twins.resumed_within(STUCK + RESUMED, frozen).await;
             pause_ms(frozen_ms).await;
             services.resume(queue).await;
             let resumed = twins.resumed_within(RESUMED, twins.now().await).await;

@@ -19,9 +19,7 @@ pub(crate) const GATEWAYS: [&str; 2] = ["gateway", "gateway-2"];
 /// Places on the page.
 pub(crate) const CAPACITY: u32 = 6;
 /// Several times as many, so that the line never runs out.
-const WALKERS: usize = 24;
-/// Hashing a password is work.
-const SIGNED_UP_AT_ONCE: usize = 4;
+const WALKERS: usize = 18;
 /// Admission resumes by itself within this of recovery.
 pub(crate) const RESUMED: Duration = Duration::from_secs(5);
 /// Everybody in line is let in within this once nothing is broken any more.
@@ -98,8 +96,9 @@ impl Twins {
     /// looks at what both gateways tell. Then the witness is heard.
     pub(crate) async fn walk_during(&self, event: impl Future<Output = ()>) -> Walked {
         let mut buyers = Vec::new();
-        for _ in 0..WALKERS / SIGNED_UP_AT_ONCE {
-            buyers.extend(join_all((0..SIGNED_UP_AT_ONCE).map(|_| self.world.buyer())).await);
+        // One after the other: hashing passwords is work.
+        for _ in 0..WALKERS {
+            buyers.push(self.world.buyer().await);
         }
         let (over, walked) = (Cell::new(false), RefCell::new(Walked::default()));
         let event = async {
@@ -145,7 +144,7 @@ impl Twins {
                 let Some(standing) = poll.await else { continue };
                 assert_eq!(standing.body["number"], number, "promise 13: {}", standing.body);
                 match standing.text("status") {
-                    "WAITING" => pause_ms(100).await,
+                    "WAITING" => pause_ms(150).await,
                     "PROCESSING" => break,
                     _ => panic!("promise 13: a place was lost: {}", standing.body),
                 }
