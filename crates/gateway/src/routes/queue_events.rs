@@ -202,9 +202,10 @@ impl Watch {
         }
     }
 
-    /// Until it is time to look, or the room has moved. Whoever was called is told by `queue` alone, at its pace.
+    /// Until it is time to look, or the room has moved. Whoever was called is told by `queue` alone, at its pace, and by the
+    /// end of a pause.
     async fn wait(&mut self) {
-        let called = self.answered_by == AnsweredBy::Queue;
+        let called = self.answered_by == AnsweredBy::Queue && !self.shown.paused;
         if self.moves.is_none() {
             self.moves = self.app.rooms.moves(self.place.claims.concert_id);
         }

@@ -68,7 +68,7 @@ pub(super) struct Standing {
     /// The room is paused: nobody is let in for now, and nobody misses a turn.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schema(required = false)]
-    paused: bool,
+    pub(super) paused: bool,
     /// How old the state of the room is that this follows from, in milliseconds; absent when it is not worth telling.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]

@@ -292,6 +292,34 @@ async fn a_paused_room_is_told_at_once_and_so_is_its_end() {
 }
 
 #[tokio::test]
+async fn one_who_was_called_before_a_pause_is_let_in_at_its_end() {
+    let gateway = Gateway::start().await;
+    let paused = |person: &Person| Room {
+        state: RoomState::Paused as i32,
+        ..room(person.concert_id, 42)
+    };
+    let person = in_line(&gateway, paused).await;
+    let called = TokenState {
+        status: TokenStatus::Waiting as i32,
+        number: 42,
+        paused: true,
+        // Only the end of the pause can tell before this.
+        poll_after_ms: 60_000,
+        ..TokenState::default()
+    };
+    stands(&gateway, called);
+    let mut events = watch(&gateway, &person).await;
+    let first = events.next().await.unwrap();
+    assert_eq!(
+        (&first.data["position"], &first.data["paused"]),
+        (&0.into(), &true.into())
+    );
+    stands(&gateway, processing());
+    gateway.upstreams.set_rooms(vec![room(person.concert_id, 42)]);
+    assert_eq!(events.next().await.unwrap().data["status"], "PROCESSING");
+}
+
+#[tokio::test]
 async fn a_broken_stream_of_rooms_is_told_with_its_age() {
     let gateway = Gateway::start().await;
     let person = in_line(&gateway, |person| room(person.concert_id, 40)).await;
