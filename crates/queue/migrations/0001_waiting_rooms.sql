@@ -205,6 +205,20 @@ CREATE TABLE calls (
 );
 CREATE INDEX calls_by_age ON calls (called_at);
 
+-- Turns that go on although their numbers were called long ago: who comes in time and finds no place stays first, also
+-- when Redis has forgotten. By their room's clock. Those older than any late window are deleted.
+CREATE TABLE kept_turns (
+    concert_id uuid        NOT NULL REFERENCES rooms,
+    number     bigint      NOT NULL,
+    -- When the user came last, give or take a part of the claim window.
+    kept_at    timestamptz NOT NULL,
+
+    PRIMARY KEY (concert_id, number),
+    -- Numbers begin at 1.
+    CONSTRAINT kept_turns_number_is_positive CHECK (number >= 1)
+);
+CREATE INDEX kept_turns_by_age ON kept_turns (kept_at);
+
 -- Numbers that a lost Redis may have given. The line passes over them without keeping places; who holds one comes in
 -- as a late comer.
 CREATE TABLE doubtful_numbers (

@@ -82,9 +82,9 @@ impl Queue {
             .await?;
         let view = match claim {
             Claim::Claimed(claimed) => return self.admit(claims, place, &claimed).await,
-            Claim::Claiming | Claim::Full => self.called_view(room, number, TokenState::Waiting),
-            // Committed as called, and the line is about to hear of it: the next.
-            Claim::Early => self.view(room, number, TokenState::Waiting, 1),
+            Claim::Claiming | Claim::Full => return self.stays_first(&place, number).await.map(Some),
+            // Committed as called, and the line is about to hear of it.
+            Claim::Early => self.called_view(room, number, TokenState::Waiting),
             Claim::Late { missed_now } => {
                 count_missed(missed_now);
                 self.waker.wake(room.concert_id);
@@ -96,6 +96,19 @@ impl Queue {
             }
         };
         Ok(Some(view))
+    }
+
+    /// The answer to one whose turn has come while there is no place. The line keeps the turn for another claim window; what
+    /// Postgres knows of it is renewed often enough to last for more than half of one, which is longer than between two polls.
+    async fn stays_first(&self, place: &Place, number: QueueNumber) -> Result<TokenView, AppError> {
+        let renewed_after = self.options.timings.claim / 3;
+        let lasts = place
+            .called_at
+            .is_some_and(|called_at| place.room.clock < called_at + renewed_after);
+        if !lasts {
+            self.visits.keep_turn(place.room.concert_id, number).await?;
+        }
+        Ok(self.called_view(&place.room, number, TokenState::Waiting))
     }
 
     /// Makes a visit of a claimed place.
@@ -150,7 +163,7 @@ impl Queue {
                         Ok(None)
                     }
                     // The user's visit before is over, and the sweep will say so in a moment.
-                    Some(_) => Ok(Some(self.called_view(&place.room, number, TokenState::Waiting))),
+                    Some(_) => self.stays_first(&place, number).await.map(Some),
                     None => Ok(None),
                 }
             }

@@ -103,6 +103,23 @@ impl VisitStore {
         Ok(called_at)
     }
 
+    /// Keeps the turn of a called number from now on, whatever becomes of Redis: its user came and found no place.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn keep_turn(&self, concert: ConcertId, kept: QueueNumber) -> Result<(), StoreError> {
+        sqlx::query!(
+            "INSERT INTO kept_turns (concert_id, number, kept_at)
+            SELECT concert_id, $2, room_clock(rooms) FROM rooms WHERE concert_id = $1
+            ON CONFLICT (concert_id, number) DO UPDATE SET kept_at = greatest(kept_turns.kept_at, excluded.kept_at)",
+            concert.as_uuid(),
+            sql(kept),
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
     /// Notes what Redis has come to, so that fewer numbers are in doubt after its loss, and no lapse is forgotten.
     ///
     /// # Errors
@@ -195,13 +212,17 @@ impl VisitStore {
         .fetch_all(&mut *tx)
         .await?;
         let called = sqlx::query!(
-            r#"SELECT n AS "number!", c.called_at FROM calls c, generate_series(c.after_number + 1, c.to_number) AS n
-            WHERE c.concert_id = $1 AND c.called_at > $3::timestamptz - make_interval(secs => $2)
-                AND NOT EXISTS (SELECT FROM visits v WHERE v.concert_id = c.concert_id AND v.number = n)
-                AND NOT EXISTS (
+            r#"SELECT t.number AS "number!", max(t.called_at) AS "called_at!" FROM (
+                SELECT n, c.called_at FROM calls c, generate_series(c.after_number + 1, c.to_number) AS n
+                WHERE c.concert_id = $1 AND NOT EXISTS (
                     SELECT FROM doubtful_numbers d
                     WHERE d.concert_id = c.concert_id AND d.after_number < n AND n <= d.to_number
-                )"#,
+                )
+                UNION ALL SELECT k.number, k.kept_at FROM kept_turns k WHERE k.concert_id = $1
+            ) AS t (number, called_at)
+            WHERE t.called_at > $3::timestamptz - make_interval(secs => $2)
+                AND NOT EXISTS (SELECT FROM visits v WHERE v.concert_id = $1 AND v.number = t.number)
+            GROUP BY t.number"#,
             concert.as_uuid(),
             claim_window.as_secs_f64(),
             room.clock,
@@ -229,13 +250,13 @@ impl VisitStore {
         }))
     }
 
-    /// Deletes calls older than `kept_for` by their room's clock, which nobody may answer any more. Answers whether more
-    /// are left.
+    /// Deletes calls and kept turns older than `kept_for` by their room's clock, which nobody may answer any more. Answers
+    /// whether more are left.
     ///
     /// # Errors
     /// The database is away.
     pub async fn prune_calls(&self, kept_for: Duration) -> Result<bool, StoreError> {
-        let deleted = sqlx::query!(
+        let calls = sqlx::query!(
             "DELETE FROM calls WHERE ctid IN (
                 SELECT c.ctid FROM calls c JOIN rooms r USING (concert_id)
                 -- No room's clock is ahead of time: the first condition finds them by age.
@@ -248,6 +269,18 @@ impl VisitStore {
         )
         .execute(&self.pool)
         .await?;
-        Ok(deleted.rows_affected() == PRUNE_LIMIT.unsigned_abs())
+        let turns = sqlx::query!(
+            "DELETE FROM kept_turns WHERE ctid IN (
+                SELECT k.ctid FROM kept_turns k JOIN rooms r USING (concert_id)
+                WHERE k.kept_at < frontrow_now() - make_interval(secs => $1)
+                    AND k.kept_at < room_clock(r) - make_interval(secs => $1)
+                ORDER BY k.kept_at LIMIT $2
+            )",
+            kept_for.as_secs_f64(),
+            PRUNE_LIMIT,
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(calls.rows_affected().max(turns.rows_affected()) == PRUNE_LIMIT.unsigned_abs())
     }
 }

@@ -129,13 +129,14 @@ impl VisitStore {
             r#"SELECT r.capacity, r.admit_per_second, r.opens_at, r.mode, r.stage, r.drawn_to, r.serving,
                 r.issued_to, r.reserved_to, r.epoch, r.lapsed, room_clock(r) AS "clock!",
                 frontrow_now() AS "now!", v.visit_id AS "visit_id?", v.user_id AS "user_id?", v.state AS "state?",
-                v.page_ends_at, v.hold_lease_until, c.called_at AS "called_at?"
+                v.page_ends_at, v.hold_lease_until, greatest(c.called_at, k.kept_at) AS called_at
             FROM rooms r
             LEFT JOIN visits v ON v.concert_id = r.concert_id AND v.number = $2
             LEFT JOIN LATERAL (
                 SELECT after_number, called_at FROM calls
                 WHERE concert_id = r.concert_id AND to_number >= $2 ORDER BY to_number LIMIT 1
             ) c ON c.after_number < $2
+            LEFT JOIN kept_turns k ON k.concert_id = r.concert_id AND k.number = $2
             WHERE r.concert_id = $1"#,
             concert.as_uuid(),
             sql(looked_up),

@@ -169,8 +169,8 @@ async fn numbers_that_were_committed_as_called_are_called_by_the_next_tick() {
     };
     let called_at: Option<OffsetDateTime> = visits.commit_call(concert, epoch, range, told(3)).await.unwrap();
     assert!(called_at.is_some());
-    // Not called in Redis yet: next, and not yet inside.
-    assert_eq!(world.expect(&people[0], TokenState::Waiting).await.position, 1);
+    // Not called in Redis yet: nobody is in front, and not yet inside.
+    assert_eq!(world.expect(&people[0], TokenState::Waiting).await.position, 0);
     world.tick().await;
     world.expect(&people[0], TokenState::Page).await;
     world.expect(&people[1], TokenState::Page).await;

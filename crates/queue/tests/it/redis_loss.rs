@@ -4,7 +4,7 @@ use queue::app::{AppError, VisitPurpose};
 use queue::domain::TokenState;
 use vocabulary::UserId;
 
-use crate::world::{AT_ONCE, CLAIM, PAGE, World, is_unavailable};
+use crate::world::{AT_ONCE, CLAIM, LATE, PAGE, World, is_unavailable};
 
 #[tokio::test]
 async fn who_is_inside_stays_inside_and_takes_a_place() {
@@ -91,6 +91,33 @@ async fn a_missed_turn_is_missed_still() {
     world.expect(&late, TokenState::TurnMissed).await;
     world.tick().await;
     world.expect(&late, TokenState::Page).await;
+}
+
+#[tokio::test]
+async fn promise_13_who_found_no_place_stays_first_however_long_ago_the_call_was() {
+    let world = World::with(&[("PAGE_SECONDS", "3600")]).await;
+    let concert = world.room(2).await;
+    let (first, second) = (world.join(concert).await, world.join(concert).await);
+    world.tick().await;
+    world.expect(&first, TokenState::Page).await;
+    world.put_room(concert, 1, AT_ONCE, None).await;
+    // As often as one who polls, and for longer than anybody may come late.
+    for _ in 0..=(CLAIM + LATE).as_secs() * 2 / CLAIM.as_secs() {
+        assert_eq!(world.expect(&second, TokenState::Waiting).await.position, 0);
+        world.step(CLAIM / 2).await;
+        world.tick().await;
+    }
+    let again = world.queue.join(concert, second.user).await.unwrap();
+    assert_eq!(
+        (again.view.number.0, again.view.state, again.view.position),
+        (second.number, TokenState::Waiting, 0)
+    );
+    world.redis.flush().await;
+    world.tick().await;
+    assert_eq!(world.look(&second).await.position, 0);
+    world.queue.leave(&first.token).await.unwrap();
+    world.tick().await;
+    world.expect(&second, TokenState::Page).await;
 }
 
 #[tokio::test]

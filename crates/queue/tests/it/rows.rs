@@ -20,6 +20,10 @@ const LATER: &str = "frontrow_now() + interval '1 minute'";
     "calls_are_not_empty",
     "INSERT INTO calls SELECT concert_id, 5, 5, frontrow_now() FROM rooms"
 )]
+#[case::turn(
+    "kept_turns_number_is_positive",
+    "INSERT INTO kept_turns SELECT concert_id, 0, frontrow_now() FROM rooms"
+)]
 #[case::doubt(
     "doubtful_numbers_are_not_empty",
     "INSERT INTO doubtful_numbers SELECT concert_id, 5, 4 FROM rooms"
