@@ -36,7 +36,7 @@ async fn a_wait_is_a_range_from_the_fastest_to_the_slowest_part_of_the_last_minu
     // The test takes time of its own, so nothing here is exact.
     let (from, expected, to) = wait(&world, &waiting[39]).await.unwrap();
     assert!(
-        (20..=24).contains(&from) && (36..=60).contains(&expected),
+        (20..=40).contains(&from) && (36..=90).contains(&expected),
         "{from} {expected}"
     );
     assert_eq!(to, None, "a part of it let nobody in");
@@ -54,7 +54,7 @@ async fn a_wait_is_a_range_from_the_fastest_to_the_slowest_part_of_the_last_minu
     let (from, expected, to) = wait(&world, &waiting[39]).await.unwrap();
     let to = to.unwrap();
     assert!(
-        20 <= from && from <= expected && expected <= to && to <= 60,
+        20 <= from && from <= expected && expected <= to && to <= 80,
         "{from} {expected} {to}"
     );
 }
