@@ -116,14 +116,12 @@ pub(crate) fn read_optional_objects<'de, T: Deserialize<'de>, D: Deserializer<'d
 }
 
 /// Reads one of a few words that may be absent or null. A derived reader by itself would take an object too.
-pub(crate) fn read_optional_word<'de, T: Deserialize<'de> + Default, D: Deserializer<'de>>(
+pub(crate) fn read_optional_word<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
-) -> Result<T, D::Error> {
+) -> Result<Option<T>, D::Error> {
     let word = Option::<String>::deserialize(deserializer)?;
-    word.map_or_else(
-        || Ok(T::default()),
-        |word| T::deserialize(word.into_deserializer()),
-    )
+    word.map(|word| T::deserialize(word.into_deserializer()))
+        .transpose()
 }
 
 /// A word of the public API, read from its value in the contracts.

@@ -47,8 +47,7 @@ struct WaitingRoom {
     opens_at: Option<OffsetDateTime>,
     /// What it does once it has opened; absent = OPEN.
     #[serde(default, deserialize_with = "wire::read_optional_word")]
-    #[schema(required = false)]
-    mode: RoomMode,
+    mode: Option<RoomMode>,
 }
 
 impl WaitingRoom {
@@ -57,7 +56,7 @@ impl WaitingRoom {
             capacity: self.capacity,
             admit_per_second: self.admit_per_second,
             opens_at: self.opens_at.map(contracts::timestamp),
-            mode: self.mode.message().into(),
+            mode: self.mode.unwrap_or_default().message().into(),
         }
     }
 }
@@ -72,7 +71,7 @@ impl TryFrom<concert::WaitingRoom> for WaitingRoom {
             capacity: room.capacity,
             admit_per_second: room.admit_per_second,
             opens_at: wire::optional_time("WaitingRoom.opens_at", room.opens_at)?,
-            mode: RoomMode::read(room.mode)?,
+            mode: Some(RoomMode::read(room.mode)?),
         })
     }
 }
