@@ -4,6 +4,7 @@
 //! who gathered before an opening, and of their draw. [`Line`] is fast and may be
 //! empty at any moment; what it decides holds only once Postgres has it.
 
+mod answers;
 mod draws;
 mod line;
 mod lobby;
@@ -13,8 +14,9 @@ mod stats;
 mod user_slot;
 mod visits;
 
+pub use answers::{Block, Claim, ClaimWindows, Claimed, Counts, Filler, Join, LineError, Plan};
 pub use draws::{DrawStore, Gone};
-pub use line::{Block, Claim, ClaimWindows, Claimed, Counts, Filler, Join, Line, LineError, Plan};
+pub use line::Line;
 pub use lobby::{Left, LobbyPlace};
 pub use numbers::{Filling, HighWater};
 pub use rooms::DrawSecrets;

@@ -7,7 +7,7 @@ use service_kit::database::begin;
 use time::OffsetDateTime;
 use vocabulary::{ConcertId, QueueNumber, UserId};
 
-use super::line::Block;
+use super::answers::Block;
 use super::visits::{StoreError, VisitStore, number, sql, stop_admissions};
 use crate::domain::{NumberRange, VisitState};
 

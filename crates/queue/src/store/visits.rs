@@ -12,7 +12,7 @@ use sqlx::{PgPool, Postgres, Transaction};
 use time::OffsetDateTime;
 use vocabulary::{ConcertId, QueueNumber, UserId, VisitId};
 
-use super::line::Claimed;
+use super::answers::Claimed;
 use super::rooms::RoomRow;
 use crate::domain::{Event, HOLD_LEASE, Place, Visit, VisitState};
 
