@@ -236,7 +236,7 @@ pub(super) async fn standing_of(
     let remembered = app.rooms.get(place.claims.concert_id);
     let known = remembered.and_then(|room| Some((Standing::before_its_turn(&place.claims, &room)?, room)));
     let Some((waiting, room)) = known else {
-        return Ok((ask(app, place, None).await?, AnsweredBy::Queue));
+        return Ok((Box::pin(ask(app, place, None)).await?, AnsweredBy::Queue));
     };
     if room.is_fresh() {
         return Ok((waiting, AnsweredBy::Memory));
@@ -244,7 +244,7 @@ pub(super) async fn standing_of(
     if room.may_be_outdated(waiting.position)
         && let Some(_leave) = app.rooms.ask_while_old()
     {
-        match ask(app, place, Some(ASK_WHILE_OLD)).await {
+        match Box::pin(ask(app, place, Some(ASK_WHILE_OLD))).await {
             Err(refusal) if refusal.is_of_ours() => {}
             answered => return Ok((answered?, AnsweredBy::Queue)),
         }
@@ -252,6 +252,7 @@ pub(super) async fn standing_of(
     Ok((waiting, AnsweredBy::OldMemory))
 }
 
+/// Boxed by those who call it: most polls are answered from memory, and the state of a call is large to carry along.
 async fn ask(
     app: &Gateway,
     place: &QueueTokenHeader,
