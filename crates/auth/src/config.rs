@@ -54,7 +54,7 @@ impl Config {
                     "ACCESS_TOKEN_SECONDS",
                     900,
                     10..=86_400,
-                    "How long an access token is good; a role taken away, or a logout, tells by then.",
+                    "How long an access token is good; a role taken away, or a logout, tells by a minute after, as clocks differ.",
                 ),
                 session: env.seconds(
                     "SESSION_SECONDS",

@@ -18,7 +18,7 @@ use service_kit::health::Gate;
 use service_kit::problem::Problem;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
-use vocabulary::access_token::{AUDIENCE, ISSUER};
+use vocabulary::access_token::{AUDIENCE, ISSUER, LEEWAY};
 use vocabulary::{ProblemCode, Role, UserId};
 
 use crate::problem::ApiProblem;
@@ -28,8 +28,6 @@ const REFRESH_EVERY: Duration = Duration::from_secs(180);
 const FIRST_TRY_EVERY: Duration = Duration::from_millis(250);
 /// Tokens with made-up key ids must not become calls to `auth`.
 const UNKNOWN_KEY_REFRESH_EVERY: Duration = Duration::from_secs(5);
-/// A clock that is a minute off, here or at `auth`, refuses nobody.
-const LEEWAY_SECONDS: u64 = 60;
 
 /// Who sent a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,7 +83,7 @@ impl AccessTokens {
         validation.set_issuer(&[ISSUER]);
         validation.set_audience(&[AUDIENCE]);
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-        validation.leeway = LEEWAY_SECONDS;
+        validation.leeway = LEEWAY.as_secs();
         Self {
             auth,
             keys: ArcSwapOption::empty(),

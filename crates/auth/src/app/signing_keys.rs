@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jsonwebtoken::jwk::JwkSet;
+use vocabulary::access_token::LEEWAY;
 
 use super::{AppError, Auth, Lines};
 use crate::secrets::{KeyError, NewSigningKey, SigningKey};
@@ -37,7 +38,7 @@ impl<L: Lines> Auth<L> {
     /// The store is away.
     pub async fn public_keys(&self) -> Result<JwkSet, AppError> {
         // A replica may sign with a retired key until it looks again.
-        let overlap = self.lifetimes.access_token + 2 * RELOAD_EVERY;
+        let overlap = self.lifetimes.access_token + LEEWAY + 2 * RELOAD_EVERY;
         let keys = self.store.public_keys(overlap).await?;
         Ok(JwkSet { keys })
     }
