@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -136,6 +137,8 @@ pub(crate) struct Remembered {
     pub room: Arc<Room>,
     /// How long ago `queue` was heard last.
     pub age: Duration,
+    /// Every number up to this one has been called, as far as was heard here.
+    pub serving: u64,
 }
 
 impl Remembered {
@@ -182,6 +185,8 @@ struct Known {
     room: Arc<Room>,
     /// Told when those who wait may stand otherwise.
     moved: Arc<watch::Sender<()>>,
+    /// The serving number that an answer of `queue` showed: it may be newer than the room.
+    shown: Arc<AtomicU64>,
 }
 
 impl Rooms {
@@ -202,7 +207,16 @@ impl Rooms {
         Some(Remembered {
             room: Arc::clone(&known.room),
             age: heard.at.elapsed(),
+            serving: known.room.serving_number.max(known.shown.load(Ordering::Relaxed)),
         })
+    }
+
+    /// Notes that an answer of `queue` showed this serving number: a position told once does not grow by the next poll, which
+    /// memory answers.
+    pub(crate) fn note_serving(&self, concert_id: ConcertId, serving: u64) {
+        if let Some(known) = self.heard.load().rooms.get(&concert_id) {
+            known.shown.fetch_max(serving, Ordering::Relaxed);
+        }
     }
 
     /// Changes whenever those who wait in a room may stand otherwise; `None` for one that was never heard of.
@@ -254,7 +268,7 @@ impl Rooms {
     fn hear(&self, changed: Vec<queue::Room>) {
         let heard = self.heard.load();
         let mut rooms = Arc::clone(&heard.rooms);
-        let mut moved = Vec::new();
+        let mut to_tell = Vec::new();
         if !changed.is_empty() {
             let rooms = Arc::make_mut(&mut rooms);
             for room in changed {
@@ -269,12 +283,16 @@ impl Rooms {
                         let has_moved = earlier
                             .as_ref()
                             .is_some_and(|earlier| room.moved_since(&earlier.room));
+                        let (moved, shown) = earlier
+                            .map(|earlier| (earlier.moved, earlier.shown))
+                            .unwrap_or_default();
                         let known = Known {
                             room: Arc::new(room),
-                            moved: earlier.map(|earlier| earlier.moved).unwrap_or_default(),
+                            moved,
+                            shown,
                         };
                         if has_moved {
-                            moved.push(Arc::clone(&known.moved));
+                            to_tell.push(Arc::clone(&known.moved));
                         }
                         rooms.insert(known.room.concert_id, known);
                     }
@@ -287,7 +305,7 @@ impl Rooms {
             at: Instant::now(),
         }));
         // Those who are told look at what is there by now.
-        for moved in moved {
+        for moved in to_tell {
             moved.send_replace(());
         }
     }
@@ -331,6 +349,7 @@ mod tests {
         Remembered {
             room: Arc::new(room),
             age: Duration::from_millis(age_ms),
+            serving: 0,
         }
     }
 
@@ -383,6 +402,19 @@ mod tests {
         for (told, known) in [(5, 5), (9, 9), (7, 9), (10, 10)] {
             rooms.hear(vec![streamed(id, told, 0)]);
             assert_eq!(rooms.get(id).unwrap().room.serving_number, known);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_queue_has_answered_is_not_taken_back_by_an_older_room() {
+        let (rooms, id) = (Rooms::new(), ConcertId::new());
+        rooms.note_serving(id, 7);
+        assert!(rooms.get(id).is_none(), "an answer alone is no room");
+        rooms.hear(vec![streamed(id, 5, 0)]);
+        for (shown, told, known) in [(8, 6, 8), (3, 7, 8), (8, 9, 9)] {
+            rooms.note_serving(id, shown);
+            rooms.hear(vec![streamed(id, told, 0)]);
+            assert_eq!(rooms.get(id).unwrap().serving, known);
         }
     }
 

@@ -159,16 +159,21 @@ async fn log_in(
         // Before the password is looked at, so whose join it is is not known; a limit by e-mail would keep its owner out.
         app.join_limits.by_address(client)?;
     }
+    let concert_id = request.concert_id;
     let request = LogInRequest {
         email: request.email,
         password: request.password,
-        concert_id: request.concert_id.map(|id| id.to_string()),
+        concert_id: concert_id.map(|id| id.to_string()),
         client_address: client.to_string(),
     };
     let answer = app.clients.auth.clone().log_in(request).await?.into_inner();
+    let queue_token = answer.ticket.map(Ticket::try_from).transpose()?;
+    if let (Some(ticket), Some(concert_id)) = (&queue_token, concert_id) {
+        ticket.note_in(&app.rooms, concert_id);
+    }
     Ok(Json(Session {
         tokens: wire::required("LogInResponse.tokens", answer.tokens)?.into(),
-        queue_token: answer.ticket.map(Ticket::try_from).transpose()?,
+        queue_token,
     }))
 }
 

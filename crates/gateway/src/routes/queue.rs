@@ -22,7 +22,7 @@ use crate::client_address::ClientAddress;
 use crate::extract::{Bearer, IdempotencyKey, PathId, QueueTokenHeader};
 use crate::openapi::{BEARER, QUEUE_TOKEN, problems};
 use crate::problem::ApiProblem;
-use crate::rooms::{Remembered, Room};
+use crate::rooms::{Remembered, Room, Rooms};
 use crate::state::{App, Gateway};
 use crate::wire::{self, BrokenContract, RoomState};
 
@@ -45,6 +45,13 @@ pub(super) struct Ticket {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     receipt: Option<Receipt>,
+}
+
+impl Ticket {
+    /// Lets memory know how far the line has come.
+    pub(super) fn note_in(&self, rooms: &Rooms, concert_id: ConcertId) {
+        self.standing.note_in(rooms, concert_id);
+    }
 }
 
 impl TryFrom<queue::Ticket> for Ticket {
@@ -92,7 +99,9 @@ async fn join_queue(
     } else {
         StatusCode::OK
     };
-    Ok((status, Json(Ticket::try_from(ticket)?)))
+    let ticket = Ticket::try_from(ticket)?;
+    ticket.note_in(&app.rooms, concert_id);
+    Ok((status, Json(ticket)))
 }
 
 problems!(StandingProblems: QUEUE_TOKEN);

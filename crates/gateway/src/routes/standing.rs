@@ -9,11 +9,12 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use tonic::Request;
 use utoipa::ToSchema;
+use vocabulary::ConcertId;
 
 use crate::draws::Place;
 use crate::extract::QueueTokenHeader;
 use crate::problem::ApiProblem;
-use crate::rooms::{Remembered, Room};
+use crate::rooms::{Remembered, Room, Rooms};
 use crate::state::Gateway;
 use crate::wire::{self, BrokenContract, Phase, TokenStatus};
 
@@ -119,7 +120,7 @@ impl Standing {
         let standing = match room.place(claims.number.0)? {
             Place::Lobby => Self::in_lobby(room),
             Place::Number(number) => {
-                let position = number.checked_sub(room.serving_number);
+                let position = number.checked_sub(remembered.serving);
                 Self::in_line(room, number, position.filter(|position| *position > 0)?)
             }
         };
@@ -172,6 +173,13 @@ impl Standing {
     /// When to ask again.
     pub(super) fn poll_after(&self) -> Duration {
         Duration::from_millis(self.poll_after_ms.into())
+    }
+
+    /// Lets memory know how far the line has come, as an answer of `queue` shows. A place that was given up shows nothing.
+    pub(super) fn note_in(&self, rooms: &Rooms, concert_id: ConcertId) {
+        if let (false, Some(number), Some(position)) = (self.is_over(), self.number, self.position) {
+            rooms.note_serving(concert_id, number.saturating_sub(position));
+        }
     }
 
     /// Nothing comes after it.
@@ -265,6 +273,7 @@ async fn ask(
         request.set_timeout(deadline);
     }
     let answer = app.clients.queue.clone().get_token(request).await?.into_inner();
-    let state = wire::required("GetTokenResponse.state", answer.state)?;
-    Ok(state.try_into()?)
+    let standing = Standing::try_from(wire::required("GetTokenResponse.state", answer.state)?)?;
+    standing.note_in(&app.rooms, place.claims.concert_id);
+    Ok(standing)
 }

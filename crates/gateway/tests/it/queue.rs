@@ -62,6 +62,15 @@ async fn gateway() -> Gateway {
     gateway
 }
 
+/// Until the gateway has heard of the room.
+pub(crate) async fn until_heard(gateway: &Gateway, person: &Person) {
+    let path = format!("/v1/concerts/{}/queue", person.concert_id);
+    eventually("the room", async || {
+        (gateway.get(&path).await.status == 200).then_some(())
+    })
+    .await;
+}
+
 /// What a poll answers. How old that is, where this machine stalls, is no matter of these tests.
 async fn poll(gateway: &Gateway, person: &Person) -> serde_json::Value {
     let request = gateway
@@ -86,7 +95,8 @@ async fn a_poll_before_the_turn_is_answered_from_memory() {
     let gateway = gateway().await;
     let waiting = gateway.visitor();
     gateway.upstreams.set_rooms(vec![room(waiting.concert_id, 22)]);
-    let standing = poll_until(&gateway, &waiting, "WAITING").await;
+    until_heard(&gateway, &waiting).await;
+    let standing = poll(&gateway, &waiting).await;
 
     let poll_after_ms = standing["pollAfterMs"].as_u64().unwrap();
     assert!((4_000..=5_000).contains(&poll_after_ms), "{poll_after_ms}");
@@ -140,7 +150,7 @@ async fn polls_of_a_lobby_and_after_its_draw_are_answered_from_memory() {
         ..room(person.concert_id, 0)
     };
     gateway.upstreams.set_rooms(vec![with(DrawState::Gathering, 50)]);
-    poll_until(&gateway, &person, "WAITING").await;
+    until_heard(&gateway, &person).await;
     let asked = gateway.upstreams.calls(GET_TOKEN);
     for state in [DrawState::Gathering, DrawState::Closed, DrawState::Sealed] {
         gateway.upstreams.set_rooms(vec![with(state, 50)]);
@@ -179,7 +189,8 @@ async fn a_poll_goes_to_queue_once_the_number_is_called() {
     let gateway = gateway().await;
     let person = gateway.visitor();
     gateway.upstreams.set_rooms(vec![room(person.concert_id, 41)]);
-    let next = poll_until(&gateway, &person, "WAITING").await;
+    until_heard(&gateway, &person).await;
+    let next = poll(&gateway, &person).await;
     assert_eq!((&next["position"], &next["ahead"]), (&json!(1), &json!(0)));
 
     gateway.upstreams.set_rooms(vec![room(person.concert_id, 42)]);
@@ -199,7 +210,39 @@ async fn a_poll_goes_to_queue_when_the_room_is_unknown() {
     let person = gateway.visitor();
     assert_eq!(poll(&gateway, &person).await["status"], "PROCESSING");
     gateway.upstreams.set_rooms(vec![room(person.concert_id, 0)]);
-    poll_until(&gateway, &person, "WAITING").await;
+    until_heard(&gateway, &person).await;
+    assert_eq!(poll(&gateway, &person).await["status"], "WAITING");
+}
+
+#[tokio::test]
+async fn a_position_that_queue_has_told_does_not_grow_by_the_next_poll() {
+    let gateway = Gateway::start().await;
+    let person = gateway.visitor();
+    gateway.upstreams.set_rooms(vec![room(person.concert_id, 22)]);
+    until_heard(&gateway, &person).await;
+    assert_eq!(poll(&gateway, &person).await["position"], 20);
+    gateway
+        .upstreams
+        .on("queue.v1.QueueService/Join", |_: JoinRequest| {
+            let state = TokenState {
+                number: 42,
+                position: 17,
+                ..ticket(false).state.unwrap()
+            };
+            Ok(JoinResponse {
+                ticket: Some(Ticket {
+                    state: Some(state),
+                    ..ticket(false)
+                }),
+            })
+        });
+    let path = format!("/v1/concerts/{}/queue-tokens", person.concert_id);
+    let again = person
+        .sends(gateway.request(Method::POST, &path))
+        .await
+        .expect(200);
+    assert_eq!(again["position"], 17);
+    assert_eq!(poll(&gateway, &person).await["position"], 17);
 }
 
 #[tokio::test]
@@ -211,7 +254,8 @@ async fn a_paused_room_says_so_and_estimates_nothing() {
         ..room(waiting.concert_id, 22)
     };
     gateway.upstreams.set_rooms(vec![paused]);
-    let standing = poll_until(&gateway, &waiting, "WAITING").await;
+    until_heard(&gateway, &waiting).await;
+    let standing = poll(&gateway, &waiting).await;
     let poll_after_ms = &standing["pollAfterMs"];
     assert_eq!(
         standing,

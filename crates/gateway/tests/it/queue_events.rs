@@ -12,23 +12,14 @@ use tonic::Status;
 use vocabulary::ProblemCode;
 
 use crate::gateway::{Answer, Gateway, Person, queue_token};
-use crate::queue::{GET_TOKEN, fairness, processing, room};
+use crate::queue::{GET_TOKEN, fairness, processing, room, until_heard};
 
 /// Somebody with number 42 in the line of a room that gateway has heard of.
 async fn in_line(gateway: &Gateway, room: impl Fn(&Person) -> Room) -> Person {
     let person = gateway.visitor();
     gateway.upstreams.set_rooms(vec![room(&person)]);
-    until_heard(gateway, &person, |_| true).await;
+    until_heard(gateway, &person).await;
     person
-}
-
-async fn until_heard(gateway: &Gateway, person: &Person, wanted: impl Fn(&serde_json::Value) -> bool) {
-    let path = format!("/v1/concerts/{}/queue", person.concert_id);
-    eventually("the room", async || {
-        let answer = gateway.get(&path).await;
-        (answer.status == 200 && wanted(&answer.body)).then_some(())
-    })
-    .await;
 }
 
 fn stream(gateway: &Gateway, person: &Person) -> RequestBuilder {
