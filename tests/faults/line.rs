@@ -127,6 +127,7 @@ async fn promises_11_to_13_a_replica_that_is_frozen_in_mid_tick_and_thawed_chang
         line.assert_kept(&twins).await;
     }
     twins.hear_the_witness_of(4).await;
+    twins.the_witness_sees_an_overflow().await;
 }
 
 #[tokio::test]

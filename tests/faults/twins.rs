@@ -206,15 +206,7 @@ impl Twins {
 
     /// Promises 11 and 12 over every committed state, of which so many at least are calls.
     pub(crate) async fn hear_the_witness_of(&self, calls_at_least: i64) {
-        let (commits, most, calls, back): (i64, i64, i64, i64) = sqlx::query_as(
-            "SELECT count(on_page), max(on_page), count(serving), count(*) FILTER (WHERE serving < before)
-            FROM (SELECT on_page, serving, max(serving) OVER (ORDER BY id) AS before
-                FROM witness WHERE concert_id = $1::uuid) AS seen",
-        )
-        .bind(&self.sale.concert_id)
-        .fetch_one(&mut self.world.database("queue").await)
-        .await
-        .unwrap();
+        let (commits, most, calls, back) = self.witnessed().await;
         println!("{commits} commits with at most {most} on {CAPACITY} places, {calls} of the line");
         assert!(
             most <= i64::from(CAPACITY),
@@ -226,6 +218,35 @@ impl Twins {
             most == i64::from(CAPACITY) && calls >= calls_at_least,
             "{most} on the page, {calls} calls"
         );
+    }
+
+    /// The control of the witness: what the guards of queue never let happen, it sees.
+    pub(crate) async fn the_witness_sees_an_overflow(&self) {
+        let overflow = "INSERT INTO visits (visit_id, concert_id, user_id, number, state, admitted_at, page_ends_at)
+            SELECT gen_random_uuid(), $1::uuid, gen_random_uuid(), 1000000, 'PAGE', now(), now() + interval '1 minute'";
+        let back = "UPDATE rooms SET serving = serving - 1 WHERE concert_id = $1::uuid";
+        for statement in [overflow, back] {
+            sqlx::query(statement)
+                .bind(&self.sale.concert_id)
+                .execute(&mut self.world.database("queue").await)
+                .await
+                .unwrap();
+        }
+        let (_, most, _, back) = self.witnessed().await;
+        assert_eq!((most, back), (i64::from(CAPACITY) + 1, 1));
+    }
+
+    /// Commits that touched a visit, the most on the page after one, changes of the room, and how many of these went back.
+    async fn witnessed(&self) -> (i64, i64, i64, i64) {
+        sqlx::query_as(
+            "SELECT count(on_page), max(on_page), count(serving), count(*) FILTER (WHERE serving < before)
+            FROM (SELECT on_page, serving, max(serving) OVER (ORDER BY id) AS before
+                FROM witness WHERE concert_id = $1::uuid) AS seen",
+        )
+        .bind(&self.sale.concert_id)
+        .fetch_one(&mut self.world.database("queue").await)
+        .await
+        .unwrap()
     }
 
     /// A request to one of the gateways.
