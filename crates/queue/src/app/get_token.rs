@@ -82,9 +82,10 @@ impl Queue {
             .await?;
         let view = match claim {
             Claim::Claimed(claimed) => return self.admit(claims, place, &claimed).await,
-            Claim::Claiming | Claim::Full => return self.stays_first(&place, number).await.map(Some),
-            // Committed as called, and the line is about to hear of it.
-            Claim::Early => self.called_view(room, number, TokenState::Waiting),
+            // Early: committed as called, and the line is about to hear of it.
+            Claim::Claiming | Claim::Full | Claim::Early => {
+                return self.stays_first(&place, number).await.map(Some);
+            }
             Claim::Late { missed_now } => {
                 count_missed(missed_now);
                 self.waker.wake(room.concert_id);

@@ -1,11 +1,15 @@
 //! What a process that dies between the two stores leaves behind, and how it is put right.
 
-use queue::domain::{NumberRange, TokenState};
+use std::sync::Arc;
+
+use futures::FutureExt as _;
+use queue::domain::{NumberRange, RoomSettings, TokenState};
 use queue::store::{Admission, Claim, ClaimWindows, Claimed, HighWater};
 use time::OffsetDateTime;
 use vocabulary::{ConcertId, QueueNumber};
 
-use crate::world::{CLAIM, PAGE, Person, SECOND, World};
+use crate::model::Process;
+use crate::world::{AT_ONCE, CLAIM, PAGE, Person, SECOND, World};
 
 /// A room of one with two people in line, the first called.
 async fn first_called(world: &World) -> (ConcertId, Person, Person) {
@@ -121,7 +125,7 @@ async fn a_claim_under_a_capacity_that_was_lowered_does_not_become_a_visit() {
     world.tick().await;
     world.expect(&one, TokenState::Page).await;
     let claimed = claim(&world, concert, &two).await;
-    world.put_room(concert, 1, crate::world::AT_ONCE, None).await;
+    world.put_room(concert, 1, AT_ONCE, None).await;
     assert_eq!(admit(&world, concert, &two, &claimed).await, Admission::Refused);
 }
 
@@ -217,4 +221,32 @@ async fn calls_that_nobody_may_answer_are_dropped() {
         .unwrap();
     assert_eq!(calls, 0);
     world.expect(&people[0], TokenState::Expired).await;
+}
+
+#[tokio::test]
+async fn promise_15_a_request_that_was_given_up_anywhere_leaves_the_next_one_committed() {
+    let world = World::with(&[("DATABASE_MAX_CONNECTIONS", "1")]).await;
+    let concert = world.room(1).await;
+    let settings = |capacity| RoomSettings::new(capacity, AT_ONCE, None);
+    let mut given_up = 0;
+    for turns in 1.. {
+        let queue = Arc::clone(&world.queue);
+        let request = async move { queue.put_room(concert, settings(1)).await };
+        let mut process = Process::begin(turns, request.boxed());
+        if process.run().await.is_some() {
+            break;
+        }
+        process.die().await;
+        given_up += 1;
+        // The same connection, whatever the one before has left it in.
+        let person = world.join(concert).await;
+        world.queue.leave(&person.token).await.unwrap();
+        let over: i64 = sqlx::query_scalar("SELECT count(*) FROM visits WHERE number = $1")
+            .bind(person.number.cast_signed())
+            .fetch_one(world.database.pool())
+            .await
+            .unwrap();
+        assert_eq!(over, 1, "given up after {turns}");
+    }
+    assert!(given_up > 3, "{given_up}");
 }

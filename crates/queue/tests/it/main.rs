@@ -13,6 +13,7 @@ mod crashes;
 mod draws;
 mod leaving;
 mod lobby;
+mod model;
 mod modes;
 mod numbers;
 mod redis_loss;
