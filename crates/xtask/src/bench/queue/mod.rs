@@ -80,7 +80,7 @@ impl Settings {
             quick,
             connections: 32,
             ranked: if quick { 10_000 } else { 1_000_000 },
-            users: if quick { 32 } else { 768 },
+            users: if quick { 128 } else { 768 },
             joins_at_once: 32,
             cost_rounds: if quick { 2 } else { 3 * options.rounds },
             lag: lag::Settings::new(quick),
