@@ -56,14 +56,14 @@ impl<T> Future for Gated<T> {
 }
 
 /// Something that a replica does.
-pub(crate) struct Process<T> {
+pub(super) struct Process<T> {
     gate: Arc<Gate>,
     task: JoinHandle<T>,
 }
 
 impl<T: Send + 'static> Process<T> {
     /// Begins it, with so many turns.
-    pub(crate) fn begin(turns: usize, inner: BoxFuture<'static, T>) -> Self {
+    pub(super) fn begin(turns: usize, inner: BoxFuture<'static, T>) -> Self {
         let gate = Arc::new(Gate::default());
         gate.state().turns = turns;
         let gated = Gated {
@@ -75,7 +75,7 @@ impl<T: Send + 'static> Process<T> {
     }
 
     /// Until it is done, or sleeps: `None`.
-    pub(crate) async fn run(&mut self) -> Option<T> {
+    pub(super) async fn run(&mut self) -> Option<T> {
         tokio::select! {
             biased;
             done = &mut self.task => Some(done.unwrap()),
@@ -84,7 +84,7 @@ impl<T: Send + 'static> Process<T> {
     }
 
     /// Lets it go on to its end.
-    pub(crate) fn wake(&self) {
+    pub(super) fn wake(&self) {
         let waker = {
             let mut state = self.gate.state();
             state.turns = usize::MAX;
@@ -96,7 +96,7 @@ impl<T: Send + 'static> Process<T> {
     }
 
     /// Nothing of it is left. What it has told a store is told.
-    pub(crate) async fn die(mut self) {
+    pub(super) async fn die(mut self) {
         self.task.abort();
         // It may just have ended.
         let _ = (&mut self.task).await;

@@ -50,7 +50,7 @@ pub(super) struct House {
 
 impl House {
     pub(super) async fn build(without: Without) -> Self {
-        let world = World::with(&[("NUMBER_BLOCK", NUMBER_BLOCK)]).await;
+        let world = World::with(&[("NUMBER_BLOCK", NUMBER_BLOCK), ("REDIS_TIMEOUT_MS", "10000")]).await;
         world.database.pool().execute(CLOCK).await.unwrap();
         if let Without::Sql(sql) = without {
             world.database.pool().execute(sql).await.unwrap();

@@ -30,7 +30,6 @@ use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use rand::Rng as _;
 
-pub(crate) use self::gate::Process;
 use self::house::{House, Without};
 use self::plan::Plan;
 use self::play::Story;
@@ -78,7 +77,12 @@ async fn one_house(seeds: &Mutex<VecDeque<u64>>, without: Without) -> (Tally, Op
         if story.wrong.is_some() {
             // Nothing more is begun.
             seeds.lock().unwrap().clear();
-            return (tally, Some(shortened(&mut house, plan, story).await));
+            // A control only asks whether.
+            let wrong = match without {
+                Without::Nothing => shortened(&mut house, plan, story).await,
+                _ => told(&plan, &story),
+            };
+            return (tally, Some(wrong));
         }
     }
 }
@@ -111,7 +115,11 @@ async fn shortened(house: &mut House, plan: Plan, story: Story) -> String {
         }
         chunk /= 2;
     }
-    let why = story.wrong.map(|(_, why)| why).unwrap_or_default();
+    told(&plan, &story)
+}
+
+fn told(plan: &Plan, story: &Story) -> String {
+    let why = story.wrong.as_ref().map_or("", |(_, why)| why);
     format!("seed {}: {why}\n{}", plan.seed, story.lines.join("\n"))
 }
 
