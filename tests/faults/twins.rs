@@ -67,7 +67,7 @@ pub(crate) struct Walked {
 
 impl Twins {
     pub(crate) async fn start() -> Self {
-        let world = World::with_env(&[("CLAIM_SECONDS", "5")]).await;
+        let world = World::with_env(&[("CLAIM_SECONDS", "20")]).await;
         let services = &world.services;
         // Postgres knows them by name, for who waits for whom.
         let url = services.env("queue", "DATABASE_URL").await;

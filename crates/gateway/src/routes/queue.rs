@@ -180,6 +180,7 @@ impl From<&Remembered> for PublicRoom {
     fn from(remembered: &Remembered) -> Self {
         Self {
             state_age_ms: remembered.age_told_ms(),
+            serving_number: remembered.serving,
             ..Self::from(&*remembered.room)
         }
     }
@@ -252,8 +253,8 @@ async fn ask_for_room(
         request.set_timeout(deadline);
     }
     let answer = app.clients.queue.clone().get_room(request).await?.into_inner();
-    Ok(Room::try_from(wire::required(
-        "GetRoomResponse.room",
-        answer.room,
-    )?)?)
+    let room = Room::try_from(wire::required("GetRoomResponse.room", answer.room)?)?;
+    // Promise 12: a stream that comes back may begin with what is older than this.
+    app.rooms.note_serving(concert_id, room.serving_number);
+    Ok(room)
 }
