@@ -6,7 +6,7 @@ use queue_token::pace::Pace;
 use vocabulary::{ConcertId, QueueNumber, UserId};
 
 use super::gather::Gathered;
-use super::{AppError, Queue, TokenView};
+use super::{AppError, Queue, RoomView, TokenView};
 use crate::domain::{Room, Stage, Standing, TokenState, arrival_of};
 use crate::store::{Block, Join, LobbyPlace};
 
@@ -62,7 +62,9 @@ impl Queue {
                     block,
                 } => {
                     self.reserve_ahead(concert, number, block).await;
-                    self.waker.wake(concert);
+                    if self.may_call(concert) {
+                        self.waker.wake(concert);
+                    }
                     metrics::counter!("queue_joins_total").increment(1);
                     // The line's own serving number: the room as it was seen may be a little older.
                     let serving = room.serving.max(serving);
@@ -182,6 +184,13 @@ impl Queue {
             Some(room) => Ok(room),
             None => self.visits.room(concert).await?.ok_or(AppError::RoomNotFound),
         }
+    }
+
+    /// Whether one who has just joined may be called before the next tick. Where every place was taken at the last one, a
+    /// look for each join would only cost the stores their time while everybody comes.
+    fn may_call(&self, concert: ConcertId) -> bool {
+        let snapshot = self.snapshot.borrow();
+        snapshot.rooms.get(&concert).is_none_or(RoomView::has_places)
     }
 
     /// Reserves the next block in the middle of this one, so that joins rarely wait for Postgres.

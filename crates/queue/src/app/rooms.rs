@@ -35,6 +35,12 @@ pub struct RoomView {
 }
 
 impl RoomView {
+    /// Whether a place is left that nobody has taken or is called to.
+    #[must_use]
+    pub const fn has_places(&self) -> bool {
+        self.inside.saturating_add(self.called) < self.room.places()
+    }
+
     /// Whether this shows anything else than `earlier` did.
     #[must_use]
     pub fn differs_from(&self, earlier: &Self) -> bool {
