@@ -45,7 +45,10 @@ async fn a_retired_key_is_published_until_its_last_token_has_ended() {
     assert_eq!(keys.keys[0].common.key_id.as_deref(), Some(new.as_str()));
     system.read(&old.access_token).await;
 
-    system.database.step_clock(Duration::from_secs(900 + 60 + 120)).await;
+    system
+        .database
+        .step_clock(Duration::from_secs(900 + 60 + 120))
+        .await;
     let keys = published(&system.replica).await;
     assert_eq!(keys.keys.len(), 1);
     assert!(keys.find(&new).is_some());
