@@ -118,10 +118,14 @@ impl House {
 
     /// Until everything that a replica has sent is done.
     pub(super) async fn quiet(&mut self, replica: usize) {
-        let () = redis::cmd("PING")
-            .query_async(&mut self.connections[replica])
-            .await
-            .unwrap();
+        // Whoever was cut off may have left the connection to be made anew.
+        for _ in 0..5 {
+            let ping = redis::cmd("PING");
+            let pong: Result<(), _> = ping.query_async(&mut self.connections[replica]).await;
+            if pong.is_ok() {
+                break;
+            }
+        }
         let begun = tokio::time::Instant::now();
         while self.pool.num_idle() < self.pool.size() as usize && begun.elapsed() < AFTERMATH {
             tokio::time::sleep(Duration::from_micros(200)).await;

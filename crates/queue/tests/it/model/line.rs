@@ -117,6 +117,11 @@ impl PlainLine {
         *turn = until.max(*turn);
     }
 
+    /// One who has slept for a while keeps turns by the clock that it saw: they may be over sooner than they should.
+    pub(super) fn forget_turns(&mut self) {
+        self.turn_until.clear();
+    }
+
     fn number_is_of(&self, user: usize, number: u64) -> bool {
         self.tickets.get(&number).is_none_or(|ticket| ticket.user == user)
     }

@@ -336,7 +336,11 @@ impl Play<'_> {
         self.line.tally.count("woke up");
         self.unclear();
         self.looks().await?;
-        self.line.answered(asked, &answer, &self.seen, false, true)
+        let answered = self.line.answered(asked, &answer, &self.seen, false, true);
+        if asked.before.clock < self.seen.clock {
+            self.line.forget_turns();
+        }
+        answered
     }
 
     async fn dies(&mut self, sleeper: Sleeper) -> Result<(), String> {
