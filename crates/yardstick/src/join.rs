@@ -38,6 +38,9 @@ pub(crate) struct Rooms {
     admit_per_second: u32,
     #[arg(long, value_enum, default_value_t = Mode::Open)]
     mode: Mode,
+    /// Somebody joins each at once, so that it is in Redis and has numbers for those who come.
+    #[arg(long)]
+    joined: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -69,6 +72,13 @@ impl Rooms {
                 settings: Some(settings),
             };
             queue.put_room(request).await?;
+            if self.joined {
+                let request = JoinRequest {
+                    concert_id: room.to_string(),
+                    user_id: UserId::new().to_string(),
+                };
+                patiently(&mut queue, request).await?;
+            }
             println!("{room}");
         }
         Ok(())

@@ -56,7 +56,7 @@ pub(super) async fn measure(bench: &Bench<'_>) -> Result<Joins> {
 impl Bench<'_> {
     async fn by_http(&self, users: &[Arc<str>], time: Duration, per_second: f64) -> Result<Round> {
         let rooms = (per_second * time.as_secs_f64() / users.len() as f64).ceil() as usize;
-        let rooms = self.yardstick.rooms(rooms, Room::STILL).await?;
+        let rooms = self.yardstick.joined_rooms(rooms, Room::STILL).await?;
         let mut joins = VecDeque::new();
         for room in rooms {
             let path: Arc<str> = format!("/v1/concerts/{room}/queue-tokens").into();

@@ -115,7 +115,17 @@ impl<'a> Yardstick<'a> {
 
     /// Makes rooms; answers their concerts' ids.
     pub(super) async fn rooms(&self, count: usize, room: Room) -> Result<Vec<String>> {
-        let said = self.put(&["--count", &count.to_string()], room).await?;
+        self.made(&["--count", &count.to_string()], room).await
+    }
+
+    /// The same, with somebody in each: what only the first one waits for is done.
+    pub(super) async fn joined_rooms(&self, count: usize, room: Room) -> Result<Vec<String>> {
+        self.made(&["--joined", "--count", &count.to_string()], room)
+            .await
+    }
+
+    async fn made(&self, which: &[&str], room: Room) -> Result<Vec<String>> {
+        let said = self.put(which, room).await?;
         // From the next tick on, joins find a room in queue's memory.
         tokio::time::sleep(TICKED).await;
         Ok(said.lines().map(str::to_owned).collect())
