@@ -1,7 +1,8 @@
 //! Attempts, counted for all replicas by a time each key (the generic cell rate algorithm).
 
-use service_kit::database::begin;
 use std::time::Duration;
+
+use service_kit::database::begin;
 
 use super::{Store, StoreError, seconds};
 use crate::domain::{Allowance, AttemptKey};

@@ -1,10 +1,10 @@
 //! The keys that access tokens are signed with. One is active; retired ones are published for a while.
 
-use service_kit::database::begin;
 use std::time::Duration;
 
 use jsonwebtoken::jwk::Jwk;
 use secrecy::{ExposeSecret as _, SecretSlice};
+use service_kit::database::begin;
 use sqlx::PgConnection;
 use sqlx::types::Json;
 

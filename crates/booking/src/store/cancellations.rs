@@ -1,8 +1,8 @@
 //! What is canceled: paid reservations for a refund, dates, and the holds of canceled dates.
 
-use service_kit::database::begin;
 use std::time::Duration;
 
+use service_kit::database::begin;
 use time::OffsetDateTime;
 use vocabulary::{RefundId, ScheduleId};
 

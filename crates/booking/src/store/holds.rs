@@ -1,8 +1,8 @@
 //! Holds: one transaction that takes every seat or none.
 
-use service_kit::database::begin;
 use std::time::Duration;
 
+use service_kit::database::begin;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use vocabulary::{Amount, QueueNumber, ReservationId, SEATS_PER_USER, SeatId, UserId, VisitId};

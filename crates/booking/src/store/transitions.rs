@@ -3,9 +3,9 @@
 //! A guard repeats `domain`'s rule on the row as it is at that instant. Where it fails nothing is written and the answer
 //! is `None`: somebody else was first, and the caller looks again.
 
-use service_kit::database::begin;
 use std::time::Duration;
 
+use service_kit::database::begin;
 use time::OffsetDateTime;
 use vocabulary::PaymentId;
 

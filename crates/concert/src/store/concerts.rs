@@ -1,9 +1,9 @@
 //! Concerts: made, then listed.
 
-use service_kit::database::begin;
 use std::time::Duration;
 
 use serde_json::json;
+use service_kit::database::begin;
 use time::OffsetDateTime;
 use uuid::Uuid;
 use vocabulary::{ConcertId, Currency, ScheduleId, UserId, VenueId};

@@ -1,10 +1,10 @@
 //! The end of a date's sale, and of the date itself: an intention that is kept first, then told to the booking service
 //! until it has answered.
 
-use service_kit::database::begin;
 use std::time::Duration;
 
 use serde_json::json;
+use service_kit::database::begin;
 use time::OffsetDateTime;
 use uuid::Uuid;
 use vocabulary::{ScheduleId, UserId};

@@ -1,9 +1,9 @@
 //! Dates: made, put on sale.
 
-use service_kit::database::begin;
 use std::time::Duration;
 
 use serde_json::json;
+use service_kit::database::begin;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;

@@ -19,7 +19,7 @@ local window_end = redis.call('ZSCORE', called, number)
 if window_end and tonumber(window_end) > now then
   -- Promise 11: never more pages than places. Places that are being claimed count.
   if redis.call('SCARD', pages) >= tonumber(ARGV[4]) then
-    redis.call('ZADD', called, ARGV[5], number)
+    redis.call('ZADD', called, 'GT', ARGV[5], number)
     return {'full', 0, 0}
   end
   redis.call('ZREM', called, number)

@@ -7,6 +7,6 @@ local valid_until = redis.call('ZSCORE', claiming, ARGV[1])
 if valid_until and tonumber(valid_until) == tonumber(ARGV[2]) then
   redis.call('ZREM', claiming, ARGV[1])
   redis.call('SREM', KEYS[1] .. ':pages', ARGV[1])
-  redis.call('ZADD', KEYS[1] .. ':called', ARGV[3], ARGV[1])
+  redis.call('ZADD', KEYS[1] .. ':called', 'GT', ARGV[3], ARGV[1])
 end
 return 'done'
