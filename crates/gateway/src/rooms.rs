@@ -153,6 +153,20 @@ impl Remembered {
         told.then(|| u64::try_from(self.age.as_millis()).unwrap_or(u64::MAX))
     }
 
+    /// The last number given: whoever was called had one, also where the room was heard of before that.
+    pub(crate) fn last_number(&self) -> u64 {
+        self.room.last_number.max(self.serving)
+    }
+
+    /// Numbers given and not called; while people gather, how many do.
+    pub(crate) fn waiting(&self) -> u64 {
+        if self.serving == self.room.serving_number {
+            self.room.waiting
+        } else {
+            self.last_number() - self.serving
+        }
+    }
+
     /// Whether the one who waited at `position`, or in the lobby, could have been called since, or drawn.
     pub(crate) fn may_be_outdated(&self, position: Option<u64>) -> bool {
         let Some(position) = position else {
@@ -357,6 +371,20 @@ mod tests {
     fn the_age_of_a_state_is_told_from_half_a_second_on() {
         assert_eq!(remembered(500, 1).age_told_ms(), None);
         assert_eq!(remembered(501, 1).age_told_ms(), Some(501));
+    }
+
+    #[test]
+    fn a_newer_serving_number_leaves_the_counts_in_step() {
+        let counts = |serving| {
+            let remembered = Remembered {
+                serving,
+                ..remembered(0, 10)
+            };
+            (remembered.last_number(), remembered.waiting())
+        };
+        assert_eq!(counts(0), (100, 100));
+        assert_eq!(counts(40), (100, 60));
+        assert_eq!(counts(101), (101, 0), "called since the room was heard of");
     }
 
     #[test]

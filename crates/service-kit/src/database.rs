@@ -129,6 +129,7 @@ impl DatabaseConfig {
 ///
 /// # Errors
 /// The database is away, or has no connection to spare.
+#[allow(clippy::disallowed_methods, reason = "the one place that runs it to its end")]
 pub async fn begin(pool: &PgPool) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
     let pool = pool.clone();
     let begun = tokio::spawn(async move { pool.begin().await });

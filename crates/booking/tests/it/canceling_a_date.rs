@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use contracts::booking::ReservationStatus;
 use futures::future::join_all;
+use service_kit::database::begin;
 use time::OffsetDateTime;
 use tokio::sync::oneshot;
 use vocabulary::{PaymentId, ProblemCode, RefundId, ScheduleId};
@@ -354,7 +355,7 @@ async fn control_without_the_lock_payments_are_confirmed_after_the_cancellation(
 #[tokio::test]
 async fn canceling_a_date_waits_for_a_confirmation_that_is_being_written() {
     let world = World::with_seats(1).await;
-    let mut confirmation = world.database.pool().begin().await.unwrap();
+    let mut confirmation = begin(world.database.pool()).await.unwrap();
     let canceled: bool = sqlx::query_scalar("SELECT date_is_canceled($1)")
         .bind(world.schedule_id.as_uuid())
         .fetch_one(&mut *confirmation)

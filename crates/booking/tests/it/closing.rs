@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use contracts::booking::{CloseScheduleRequest, ReservationStatus};
 use futures::future::join_all;
+use service_kit::database::begin;
 use service_kit::problem::Problem;
 use time::OffsetDateTime;
 use tokio::sync::oneshot;
@@ -110,7 +111,7 @@ async fn control_without_the_guard_holds_are_committed_after_the_close() {
 #[tokio::test]
 async fn closing_waits_for_a_hold_that_is_being_made() {
     let world = World::with_seats(1).await;
-    let mut hold = world.database.pool().begin().await.unwrap();
+    let mut hold = begin(world.database.pool()).await.unwrap();
     let open: bool = sqlx::query_scalar("SELECT sale_is_open($1)")
         .bind(world.schedule_id.as_uuid())
         .fetch_one(&mut *hold)

@@ -181,6 +181,8 @@ impl From<&Remembered> for PublicRoom {
         Self {
             state_age_ms: remembered.age_told_ms(),
             serving_number: remembered.serving,
+            last_number: remembered.last_number(),
+            waiting: remembered.waiting(),
             ..Self::from(&*remembered.room)
         }
     }

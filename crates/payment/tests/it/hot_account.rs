@@ -6,6 +6,7 @@ use std::time::Duration;
 use contracts::payment::PaymentStatus;
 use futures::future::join_all;
 use payment::app::saga::Saga as _;
+use service_kit::database::begin;
 use sqlx::{Postgres, Transaction};
 use test_support::eventually;
 use uuid::Uuid;
@@ -22,7 +23,7 @@ async fn posted(world: &World) -> Transaction<'static, Postgres> {
     let payment = recorded(world, &hold, 10_000, "").await;
     // As far as the points being set aside.
     payment.advance(&world.replica()).await.unwrap();
-    let mut open = world.database.pool().begin().await.unwrap();
+    let mut open = begin(world.database.pool()).await.unwrap();
     sqlx::query(
         "INSERT INTO transfers (transfer_id, operation, kind, debit, credit, user_id, amount, payment_id)
          VALUES ($1, $2, 'POST', 'HELD', 'HOUSE', $3, 10000, $4)",

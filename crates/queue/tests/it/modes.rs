@@ -7,6 +7,7 @@ use queue::app::AppError;
 use queue::domain::{RoomMode, RoomSettings, RoomState, Stage, TokenState};
 use queue::store::{Admission, Claim, ClaimWindows, Claimed};
 use rstest::rstest;
+use service_kit::database::begin;
 use test_support::eventually;
 use vocabulary::{ConcertId, QueueNumber, UserId, VisitId};
 
@@ -316,7 +317,7 @@ async fn who_is_to_be_let_in_after_a_pause_was_asked_for_waits_for_it() {
         .await;
     };
     // The first is being let in for as long as somebody has its number and is not sure.
-    let mut rival = world.database.pool().begin().await.unwrap();
+    let mut rival = begin(world.database.pool()).await.unwrap();
     sqlx::query(
         "INSERT INTO visits (visit_id, concert_id, user_id, number, state, ended_at)
         VALUES ($1, $2, $3, 1, 'EXPIRED', frontrow_now())",
