@@ -65,9 +65,10 @@ impl std::fmt::Debug for DrawSecrets {
 }
 
 impl VisitStore {
-    /// Makes a room, or changes its settings. No visit that was let in under the settings before is still being
-    /// written when this returns: nobody is let in to a room that is paused by then, nor called. A room that opens later, and that nobody has joined, is made with a lobby; a lobby
-    /// whose opening is moved announces another round of the beacon.
+    /// Makes a room, or changes its settings. No visit that was let in under the settings before is still being written
+    /// when this returns: nobody is let in to a room that is paused by then, nor called. A room that opens later, and
+    /// that nobody has joined, is made with a lobby; a lobby whose opening is moved announces another round of the
+    /// beacon.
     ///
     /// # Errors
     /// The database is away.
