@@ -1,5 +1,6 @@
 //! Where and with what something was measured.
 
+use std::fmt;
 use std::path::Path;
 use std::process::Stdio;
 
@@ -52,6 +53,24 @@ impl Facts {
             fsync: postgres.setting("fsync").await?,
             synchronous_commit: postgres.setting("synchronous_commit").await?,
         })
+    }
+}
+
+impl fmt::Display for Facts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let changed = if self.changed { " with changes" } else { "" };
+        write!(
+            f,
+            "{} · commit {}{changed} · {} cores, {} · {} MiB · Linux {} · Postgres {}, fsync {}",
+            self.date,
+            self.commit.get(..12).unwrap_or("unknown"),
+            self.cores,
+            self.processor,
+            self.memory_mib,
+            self.kernel,
+            self.postgres,
+            self.fsync,
+        )
     }
 }
 

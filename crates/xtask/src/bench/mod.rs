@@ -19,16 +19,29 @@ mod stats;
 mod users;
 mod wire;
 
+use std::fmt;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
+use serde_json::Value;
 
 use crate::cargo::{self, Built};
-use crate::report::Report;
+use crate::report::{Report, say};
 use crate::stop::Stop;
 use stage::Stage;
+
+/// Preparing must not be in the way: everybody comes from one address, and stays logged in.
+const FROM_ONE_ADDRESS: [(&str, &str); 6] = [
+    ("SIGN_UPS_PER_ADDRESS", "1000000"),
+    ("LOGIN_FAILURES_PER_ADDRESS", "1000000"),
+    ("JOINS_PER_USER", "0"),
+    ("JOINS_PER_ADDRESS", "0"),
+    ("HASH_WAIT_MS", "30000"),
+    ("ACCESS_TOKEN_SECONDS", "86400"),
+];
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
@@ -84,6 +97,14 @@ pub(crate) async fn run(options: Options) -> Result<ExitCode> {
     }
 }
 
+/// Says what was found, and writes it to `file` for programs.
+fn publish(figures: &impl fmt::Display, json: &Value, file: Option<&Path>) -> Result<()> {
+    say(&figures.to_string());
+    let Some(path) = file else { return Ok(()) };
+    let text = serde_json::to_string_pretty(json)?;
+    std::fs::write(path, text + "\n").with_context(|| format!("cannot write {}", path.display()))
+}
+
 /// For options: a number that makes sense.
 fn positive(text: &str) -> Result<u32> {
     match text.parse() {
@@ -94,8 +115,6 @@ fn positive(text: &str) -> Result<u32> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use clap::Parser;
 
     use super::*;

@@ -1,5 +1,7 @@
 //! The arithmetic of what was measured.
 
+use std::fmt;
+
 use serde::Serialize;
 
 /// Of some rounds of the same: the one in the middle, and how far the others are from it.
@@ -27,6 +29,15 @@ impl Spread {
             min: at(0),
             max: at(count.saturating_sub(1)),
         }
+    }
+}
+
+/// The median and, in brackets, the extremes; all with as many decimal places as are asked for.
+impl fmt::Display for Spread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Spread { median, min, max } = *self;
+        let digits = f.precision().unwrap_or_default();
+        write!(f, "{median:.digits$} ({min:.digits$} to {max:.digits$})")
     }
 }
 

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -20,11 +20,11 @@ use super::cpu::{Reading, Watched};
 use super::facts::Facts;
 use super::load::{Job, closed_loop};
 use super::pgbench::{self, Pgbench};
-use super::positive;
 use super::postgres::{COUNTED_WITHIN, Postgres, between, per_run};
 use super::stage::Stage;
 use super::stats::per;
-use crate::report::{Report, say};
+use super::{FROM_ONE_ADDRESS, positive, publish};
+use crate::report::Report;
 
 /// Buyers, and so also seats of a concert and holds of each.
 const BUYERS: usize = 256;
@@ -35,16 +35,8 @@ const WARM_UP: Duration = Duration::from_secs(2);
 /// A guess at what nobody has measured yet.
 const PAYMENTS_PER_SECOND_AT_MOST: usize = 3_000;
 
-/// Preparing must not be in the way: everybody comes from one address, and what is held waits long to be paid.
-const ENVIRONMENT: [(&str, &str); 7] = [
-    ("SIGN_UPS_PER_ADDRESS", "1000000"),
-    ("LOGIN_FAILURES_PER_ADDRESS", "1000000"),
-    ("JOINS_PER_USER", "0"),
-    ("JOINS_PER_ADDRESS", "0"),
-    ("HASH_WAIT_MS", "30000"),
-    ("ACCESS_TOKEN_SECONDS", "86400"),
-    ("HOLD_SECONDS", "3600"),
-];
+/// What is held waits long to be paid.
+const LONG_HOLDS: (&str, &str) = ("HOLD_SECONDS", "3600");
 
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Options {
@@ -72,7 +64,8 @@ pub(crate) async fn run(
     // Before the long part.
     pgbench::program()?;
     report.heading("a system of its own");
-    stage.start(root, bin_dir, &ENVIRONMENT, report).await?;
+    let environment = [&FROM_ONE_ADDRESS[..], &[LONG_HOLDS]].concat();
+    stage.start(root, bin_dir, &environment, report).await?;
     let postgres = Postgres::connect(&stage.postgres()?).await?;
     let facts = Facts::gather(root, &postgres).await?;
     ensure!(
@@ -91,11 +84,7 @@ pub(crate) async fn run(
         report,
     };
     let figures = bench.measure(root, facts).await?;
-    say(&figures.to_string());
-    if let Some(path) = &options.json {
-        let text = serde_json::to_string_pretty(&figures.json()?)?;
-        std::fs::write(path, text + "\n").with_context(|| format!("cannot write {}", path.display()))?;
-    }
+    publish(&figures, &figures.json()?, options.json.as_deref())?;
     ensure!(figures.failures() == 0, "{} payments failed", figures.failures());
     Ok(())
 }

@@ -8,20 +8,7 @@ use crate::bench::stats::Spread;
 
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let facts = &self.facts;
-        let changed = if facts.changed { " with changes" } else { "" };
-        writeln!(
-            f,
-            "\n{} · commit {}{changed} · {} cores, {} · {} MiB · Linux {} · Postgres {}, fsync {}",
-            facts.date,
-            facts.commit.get(..12).unwrap_or("unknown"),
-            facts.cores,
-            facts.processor,
-            facts.memory_mib,
-            facts.kernel,
-            facts.postgres,
-            facts.fsync,
-        )?;
+        writeln!(f, "\n{}", self.facts)?;
         let Settings {
             seconds,
             rounds,
@@ -40,13 +27,13 @@ impl fmt::Display for Figures {
             f,
             "payments (scripts) per second",
             [
-                spread(self.points.over(|round| round.per_second), 0),
-                spread(self.card.over(|round| round.per_second), 0),
-                spread(scripts, 0),
+                format!("{:.0}", self.points.over(|round| round.per_second)),
+                format!("{:.0}", self.card.over(|round| round.per_second)),
+                format!("{scripts:.0}"),
             ],
         )?;
         let latency = |f: &mut fmt::Formatter<'_>, name, figure: fn(&PayRound) -> f64| {
-            let [points, card] = [&self.points, &self.card].map(|paid| spread(paid.over(figure), 1));
+            let [points, card] = [&self.points, &self.card].map(|paid| format!("{:.1}", paid.over(figure)));
             table(f, name, [points, card, String::new()])
         };
         latency(f, "p50, ms", |round| round.p50_ms)?;
@@ -59,27 +46,27 @@ impl fmt::Display for Figures {
             f,
             "commits each",
             [
-                spread(self.points.over(|round| round.writes_per_payment), 2),
-                spread(self.card.over(|round| round.writes_per_payment), 2),
-                spread(pgbench(|round| round.writes_per_script), 2),
+                format!("{:.2}", self.points.over(|round| round.writes_per_payment)),
+                format!("{:.2}", self.card.over(|round| round.writes_per_payment)),
+                format!("{:.2}", pgbench(|round| round.writes_per_script)),
             ],
         )?;
         table(
             f,
             "written ahead each, bytes",
             [
-                spread(self.points.over(|round| round.wal_bytes_per_payment), 0),
-                spread(self.card.over(|round| round.wal_bytes_per_payment), 0),
-                spread(pgbench(|round| round.wal_bytes_per_script), 0),
+                format!("{:.0}", self.points.over(|round| round.wal_bytes_per_payment)),
+                format!("{:.0}", self.card.over(|round| round.wal_bytes_per_payment)),
+                format!("{:.0}", pgbench(|round| round.wal_bytes_per_script)),
             ],
         )?;
         table(
             f,
             "cores used by others",
             [
-                spread(self.points.over(|round| round.other_cores), 2),
-                spread(self.card.over(|round| round.other_cores), 2),
-                spread(pgbench(|round| round.other_cores), 2),
+                format!("{:.2}", self.points.over(|round| round.other_cores)),
+                format!("{:.2}", self.card.over(|round| round.other_cores)),
+                format!("{:.2}", pgbench(|round| round.other_cores)),
             ],
         )?;
 
@@ -113,24 +100,15 @@ impl fmt::Display for Figures {
         }
 
         let ratio = self.points.ratio(&self.pgbench);
-        writeln!(
-            f,
-            "\nratio to pgbench, points only   {}   (aim: {AIM})",
-            spread(ratio, 2)
-        )?;
+        writeln!(f, "\nratio to pgbench, points only   {ratio:.2}   (aim: {AIM})")?;
         write!(
             f,
-            "ratio to pgbench, card          {}",
-            spread(self.card.ratio(&self.pgbench), 2)
+            "ratio to pgbench, card          {:.2}",
+            self.card.ratio(&self.pgbench)
         )
     }
 }
 
 fn table(f: &mut fmt::Formatter<'_>, name: &str, [one, two, three]: [String; 3]) -> fmt::Result {
     writeln!(f, "{name:<32}{one:>24}{two:>24}{three:>24}")
-}
-
-fn spread(spread: Spread, digits: usize) -> String {
-    let Spread { median, min, max } = spread;
-    format!("{median:.digits$} ({min:.digits$} to {max:.digits$})")
 }

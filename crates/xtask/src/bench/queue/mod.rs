@@ -14,27 +14,17 @@ mod yardstick;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use serde::Serialize;
 
 use self::redis::Redis;
 use self::report::Figures;
 use self::yardstick::Yardstick;
 use super::facts::Facts;
-use super::positive;
 use super::postgres::Postgres;
 use super::stage::Stage;
-use crate::report::{Report, say};
-
-/// Everybody comes from one address, and stays logged in.
-const ENVIRONMENT: [(&str, &str); 6] = [
-    ("SIGN_UPS_PER_ADDRESS", "1000000"),
-    ("LOGIN_FAILURES_PER_ADDRESS", "1000000"),
-    ("HASH_WAIT_MS", "30000"),
-    ("ACCESS_TOKEN_SECONDS", "86400"),
-    ("JOINS_PER_USER", "0"),
-    ("JOINS_PER_ADDRESS", "0"),
-];
+use super::{FROM_ONE_ADDRESS, positive, publish};
+use crate::report::Report;
 
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Options {
@@ -114,7 +104,7 @@ pub(crate) async fn run(
 ) -> Result<()> {
     report.heading("a system of its own");
     let program = bin_dir.join("yardstick");
-    stage.start(root, bin_dir, &ENVIRONMENT, report).await?;
+    stage.start(root, bin_dir, &FROM_ONE_ADDRESS, report).await?;
     let postgres = Postgres::connect(&stage.postgres()?).await?;
     let bench = Bench {
         settings: Settings::new(options),
@@ -135,11 +125,7 @@ pub(crate) async fn run(
         settings: bench.settings,
         facts,
     };
-    say(&figures.to_string());
-    if let Some(path) = &options.json {
-        let text = serde_json::to_string_pretty(&figures.json()?)?;
-        std::fs::write(path, text + "\n").with_context(|| format!("cannot write {}", path.display()))?;
-    }
+    publish(&figures, &figures.json()?, options.json.as_deref())?;
     let failures = figures.failures();
     ensure!(failures == 0, "{failures} calls failed");
     Ok(())

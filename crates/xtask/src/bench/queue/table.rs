@@ -10,26 +10,12 @@ use super::sizes::Size;
 
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let facts = &self.facts;
-        let changed = if facts.changed { " with changes" } else { "" };
         let quick = if self.settings.quick {
             " · QUICK: no figures to keep"
         } else {
             ""
         };
-        writeln!(
-            f,
-            "\n{} · commit {}{changed} · {} cores, {} · {} MiB · Linux {} · Postgres {}, fsync {} · Redis {}{quick}",
-            facts.date,
-            facts.commit.get(..12).unwrap_or("unknown"),
-            facts.cores,
-            facts.processor,
-            facts.memory_mib,
-            facts.kernel,
-            facts.postgres,
-            facts.fsync,
-            self.redis,
-        )?;
+        writeln!(f, "\n{} · Redis {}{quick}", self.facts, self.redis)?;
         writeln!(
             f,
             "{} rounds of {} s each, {} connections; medians (least to most)",
@@ -49,30 +35,11 @@ impl Figures {
         let all = [&polls.gateway, &polls.constant, &polls.bare, &polls.rank];
         let heads = ["gateway", "constant, layers", "constant, bare", "ZRANK, layers"];
         row(f, "POLLS", heads.map(str::to_owned))?;
-        row(
-            f,
-            "per second",
-            all.map(|of| spread(of.over(|round| round.per_second), 0)),
-        )?;
-        row(
-            f,
-            "p50, ms",
-            all.map(|of| spread(of.over(|round| round.p50_ms), 2)),
-        )?;
-        row(
-            f,
-            "p99, ms",
-            all.map(|of| spread(of.over(|round| round.p99_ms), 2)),
-        )?;
-        row(f, "failures", all.map(|of| of.failures().to_string()))?;
-        writeln!(f, "CPU each, microseconds")?;
-        for name in names(all) {
-            row(f, &format!("  {name}"), all.map(|of| micros(of, name)))?;
-        }
+        rounds(f, all)?;
         row(
             f,
             "others, cores",
-            all.map(|of| spread(of.over(|round| round.other_cores), 2)),
+            all.map(|of| format!("{:.2}", of.over(|round| round.other_cores))),
         )?;
 
         let cpu = |of: &Measured, process| of.over(|round| round.cpu(process)).median;
@@ -88,21 +55,12 @@ impl Figures {
         let to_constant = polls.ratio(&polls.constant);
         writeln!(
             f,
-            "to the constant handler   {}   {}",
-            spread(to_constant, 2),
+            "to the constant handler   {to_constant:.2}   {}",
             aim(to_constant.median >= POLLS_AIM, format!("{POLLS_AIM}"))
         )?;
-        writeln!(f, "  by the servers' CPU     {}", spread(polls.server_ratio(), 2))?;
-        writeln!(
-            f,
-            "to the bare handler       {}",
-            spread(polls.ratio(&polls.bare), 2)
-        )?;
-        writeln!(
-            f,
-            "to a ZRANK for each       {}",
-            spread(polls.ratio(&polls.rank), 2)
-        )?;
+        writeln!(f, "  by the servers' CPU     {:.2}", polls.server_ratio())?;
+        writeln!(f, "to the bare handler       {:.2}", polls.ratio(&polls.bare))?;
+        writeln!(f, "to a ZRANK for each       {:.2}", polls.ratio(&polls.rank))?;
         writeln!(
             f,
             "Redis commands per poll   {:.4} ({} during {} polls, {:.0} of them as at rest; {:.2} % from memory)",
@@ -119,32 +77,13 @@ impl Figures {
         writeln!(f)?;
         let all = [&joins.http, &joins.script];
         row(f, "JOINS", ["HTTP", "the script alone"].map(str::to_owned))?;
-        row(
-            f,
-            "per second",
-            all.map(|of| spread(of.over(|round| round.per_second), 0)),
-        )?;
-        row(
-            f,
-            "p50, ms",
-            all.map(|of| spread(of.over(|round| round.p50_ms), 2)),
-        )?;
-        row(
-            f,
-            "p99, ms",
-            all.map(|of| spread(of.over(|round| round.p99_ms), 2)),
-        )?;
-        row(f, "failures", all.map(|of| of.failures().to_string()))?;
-        writeln!(f, "CPU each, microseconds")?;
-        for name in names(all) {
-            row(f, &format!("  {name}"), all.map(|of| micros(of, name)))?;
-        }
-        writeln!(f, "to the script alone       {}", spread(joins.ratio(), 2))
+        rounds(f, all)?;
+        writeln!(f, "to the script alone       {:.2}", joins.ratio())
     }
 
     fn sizes(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sizes = &self.sizes.sizes;
-        let over = |values: &Vec<f64>, digits| spread(Spread::of(values.iter().copied()), digits);
+        let over = |values: &Vec<f64>, digits| format!("{:.digits$}", Spread::of(values.iter().copied()));
         let row = |f: &mut fmt::Formatter<'_>, name: &str, cell: &dyn Fn(&Size) -> String| {
             write!(f, "{name:<26}")?;
             for size in sizes {
@@ -181,8 +120,7 @@ impl Figures {
         for (name, growth) in growths {
             writeln!(
                 f,
-                "{name}, longest to shortest {}   {}",
-                spread(growth, 2),
+                "{name}, longest to shortest {growth:.2}   {}",
                 aim(growth.median <= GROWTH_AIM, format!("at most {GROWTH_AIM}"))
             )?;
         }
@@ -210,6 +148,31 @@ impl Figures {
             .collect();
         write!(f, "  cores: {}", cores.join(", "))
     }
+}
+
+/// What every kind of call is measured by.
+fn rounds<const N: usize>(f: &mut fmt::Formatter<'_>, all: [&Measured; N]) -> fmt::Result {
+    row(
+        f,
+        "per second",
+        all.map(|of| format!("{:.0}", of.over(|round| round.per_second))),
+    )?;
+    row(
+        f,
+        "p50, ms",
+        all.map(|of| format!("{:.2}", of.over(|round| round.p50_ms))),
+    )?;
+    row(
+        f,
+        "p99, ms",
+        all.map(|of| format!("{:.2}", of.over(|round| round.p99_ms))),
+    )?;
+    row(f, "failures", all.map(|of| of.failures().to_string()))?;
+    writeln!(f, "CPU each, microseconds")?;
+    for name in names(all) {
+        row(f, &format!("  {name}"), all.map(|of| micros(of, name)))?;
+    }
+    Ok(())
 }
 
 /// Whoever used a tenth of a microsecond anywhere, servers before the client.
@@ -244,9 +207,4 @@ fn row<const N: usize>(f: &mut fmt::Formatter<'_>, name: &str, cells: [String; N
         write!(f, "{cell:>24}")?;
     }
     writeln!(f)
-}
-
-fn spread(spread: Spread, digits: usize) -> String {
-    let Spread { median, min, max } = spread;
-    format!("{median:.digits$} ({min:.digits$} to {max:.digits$})")
 }
