@@ -6,6 +6,7 @@ use std::time::Duration;
 use contracts::booking::ReservationStatus;
 use futures::future::join_all;
 use service_kit::database::begin;
+use test_support::eventually;
 use time::OffsetDateTime;
 use tokio::sync::oneshot;
 use vocabulary::{PaymentId, ProblemCode, RefundId, ScheduleId};
@@ -333,22 +334,48 @@ async fn promise_5_a_confirmation_is_before_the_cancellation_and_refunded_or_not
     assert_eq!(states.matches('P').count(), 0, "who lost holds nothing");
 }
 
-/// The control: with a guard that only looks, payments of the same race are confirmed after the cancellation.
+/// The control: with a guard that only looks, a payment that looked before the cancellation is confirmed after it.
 #[tokio::test(flavor = "multi_thread")]
 async fn control_without_the_lock_payments_are_confirmed_after_the_cancellation() {
-    let world = World::with_seats(120).await;
+    let world = World::with_seats(1).await;
+    let (held, payment) = (world.held(&world.seats).await, PaymentId::new());
+    let fence = world.begin(&held, payment).await.unwrap().version;
     sqlx::query(
         "CREATE OR REPLACE FUNCTION date_is_canceled(of_schedule uuid) RETURNS boolean LANGUAGE plpgsql AS $$ \
          DECLARE canceled boolean := EXISTS ( \
              SELECT FROM schedules WHERE schedule_id = of_schedule AND canceled_at IS NOT NULL \
          ); \
-         BEGIN PERFORM pg_sleep(0.05); RETURN canceled; END $$",
+         BEGIN PERFORM pg_advisory_xact_lock_shared(1); RETURN canceled; END $$",
     )
     .execute(world.database.pool())
     .await
     .unwrap();
-    let (_, late) = race_of_confirms(&world).await;
-    assert!(late > 0, "the race is none");
+    let mut gate = begin(world.database.pool()).await.unwrap();
+    sqlx::query("SELECT pg_advisory_xact_lock(1)")
+        .execute(&mut *gate)
+        .await
+        .unwrap();
+    let cancel = async {
+        eventually("the payment to have looked", async || {
+            let waits: bool = sqlx::query_scalar(
+                "SELECT EXISTS (SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid) \
+                 WHERE NOT l.granted AND a.datname = current_database())",
+            )
+            .fetch_one(world.database.pool())
+            .await
+            .unwrap();
+            waits.then_some(())
+        })
+        .await;
+        world.cancel_schedule(world.schedule_id).await.unwrap();
+        let at_the_cancellation = confirmed(&world).await;
+        gate.rollback().await.unwrap();
+        at_the_cancellation
+    };
+    let (confirmation, at_the_cancellation) = tokio::join!(world.confirm(&held, payment, fence), cancel);
+    confirmation.unwrap();
+    assert!(at_the_cancellation.is_empty());
+    assert_eq!(confirmed(&world).await.len(), 1, "the guard is still there");
 }
 
 /// A payment in the middle of its confirmation is waited for, and is among those to refund before the call answers.
