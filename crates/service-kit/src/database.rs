@@ -3,6 +3,8 @@
 //! Deadlines are compared with the SQL function `frontrow_now()`: Postgres' time plus a step that is zero except
 //! under tests (`sql/clock.sql`). One clock for all replicas, and tests need no sleep.
 
+mod batch;
+
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -16,6 +18,8 @@ use url::Url;
 use crate::config::Environment;
 use crate::health::Gate;
 use crate::rounds;
+
+pub use batch::{BatchError, Batcher};
 
 const CLOCK: &str = include_str!("../sql/clock.sql");
 const PROBE_EVERY: Duration = Duration::from_millis(250);
@@ -87,6 +91,12 @@ impl DatabaseConfig {
             ("statement_timeout", timeout_ms.as_str()),
             ("lock_timeout", timeout_ms.as_str()),
             ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION_MS),
+            // Every statement is prepared, finds its rows by an index, and runs often: it is planned once for a
+            // connection, and never for the size that a table has on its first day.
+            ("plan_cache_mode", "force_generic_plan"),
+            ("enable_seqscan", "off"),
+            // It compiles what is thought to be slow, as a scan is that has no other way.
+            ("jit", "off"),
         ]);
         Ok(PgPoolOptions::new()
             .max_connections(self.max_connections)

@@ -15,7 +15,7 @@ use opentelemetry::trace::{TraceContextExt as _, TracerProvider as _};
 use opentelemetry_otlp::WithExportConfig as _;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
-use opentelemetry_sdk::trace::SdkTracerProvider;
+use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 use tracing::level_filters::LevelFilter;
 use tracing::{Level, Span, Subscriber};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
@@ -137,6 +137,8 @@ pub fn init(service: &'static str, config: &TelemetryConfig) -> anyhow::Result<T
             .build()
             .context("the OTLP exporter")?;
         provider = provider.with_batch_exporter(exporter);
+    } else {
+        provider = provider.with_sampler(Sampler::AlwaysOff);
     }
     let traces = provider.build();
     opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
@@ -161,7 +163,13 @@ fn span_layer<S>(traces: &SdkTracerProvider) -> anyhow::Result<impl Layer<S> + u
 where
     S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
 {
-    let layer = tracing_opentelemetry::layer().with_tracer(traces.tracer("frontrow"));
+    // Spans pass many tasks, and are asked for by name: what it costs to follow them through threads tells nobody anything.
+    let layer = tracing_opentelemetry::layer()
+        .with_tracer(traces.tracer("frontrow"))
+        .with_context_activation(false)
+        .with_tracked_inactivity(false)
+        .with_threads(false)
+        .with_location(false);
     Ok(layer.with_filter(EnvFilter::try_new(EXPORTED_SPANS)?))
 }
 

@@ -19,7 +19,7 @@ impl Booking {
         let grace = self.times.paying_grace;
         let event = Event::BeginPayment { payment, grace };
         let (reservation, _) = self
-            .apply(id, event, |before| async move {
+            .apply_to_recent(id, event, |before| async move {
                 let after = self.store.begin_payment(&before, payment, grace).await?;
                 Ok(after.map(|after| (after, ())))
             })

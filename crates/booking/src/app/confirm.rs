@@ -19,7 +19,7 @@ impl Booking {
     ) -> Result<Reservation, AppError> {
         let event = Event::Confirm { payment, version };
         let confirmed = self
-            .apply(id, event, |before| async move {
+            .apply_to_recent(id, event, |before| async move {
                 self.store.confirm(&before, payment).await
             })
             .await;

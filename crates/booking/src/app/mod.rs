@@ -15,6 +15,7 @@ mod notices;
 mod open_schedule;
 mod paid_reservations;
 mod payable;
+mod recent;
 mod release;
 mod release_payment;
 mod schedules;
@@ -66,6 +67,7 @@ pub struct Booking {
     times: Times,
     schedules: schedules::Schedules,
     notices: notices::Notices,
+    recent: recent::Recent,
     /// Wakes the relay of expiry messages.
     pub(crate) messages_wait: Arc<Notify>,
 }
@@ -157,6 +159,7 @@ impl Booking {
         Self {
             schedules: schedules::Schedules::new(store.clone()),
             notices: notices::Notices::default(),
+            recent: recent::Recent::new(),
             messages_wait: Arc::new(Notify::new()),
             store,
             seat_locks,

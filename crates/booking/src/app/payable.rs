@@ -35,7 +35,7 @@ impl Booking {
                     .payment_tokens
                     .verify(token.expose_secret(), id)
                     .map_err(|_| AppError::PaymentTokenInvalid)?;
-                let reservation = self.load(id).await?.reservation;
+                let reservation = self.load_to_pay(id).await?;
                 if reservation.user_id == user_id {
                     Ok(reservation)
                 } else {
@@ -47,7 +47,7 @@ impl Booking {
                 concert_id,
                 number,
             } => {
-                let reservation = self.load(id).await?.reservation;
+                let reservation = self.load_to_pay(id).await?;
                 if reservation.user_id != *user_id {
                     return Err(AppError::NotFound("reservation"));
                 }

@@ -23,7 +23,7 @@ enum LoadError {
     #[error("never opened")]
     NeverOpened,
     #[error(transparent)]
-    Store(Arc<StoreError>),
+    Store(StoreError),
 }
 
 impl Schedules {
@@ -47,7 +47,7 @@ impl Schedules {
             match self.store.load_schedule(id).await {
                 Ok(Some(schedule)) => Ok(Arc::new(schedule)),
                 Ok(None) => Err(LoadError::NeverOpened),
-                Err(error) => Err(LoadError::Store(Arc::new(error))),
+                Err(error) => Err(LoadError::Store(error)),
             }
         };
         self.known
@@ -55,7 +55,7 @@ impl Schedules {
             .await
             .map_err(|error| match error.as_ref() {
                 LoadError::NeverOpened => AppError::NotFound("schedule"),
-                LoadError::Store(error) => AppError::Store(StoreError::Shared(Arc::clone(error))),
+                LoadError::Store(error) => AppError::Store(error.clone()),
             })
     }
 }

@@ -3,7 +3,9 @@
 //! Every transition is one guarded `UPDATE`; the guard repeats the rule of `domain`. No network call but those to
 //! Postgres is made while a transaction is open, and every transaction locks in the order that the migration states.
 
+mod begin_payment;
 mod cancellations;
+mod confirm;
 mod expiry_outbox;
 mod holds;
 mod paid;
@@ -17,8 +19,9 @@ mod visit_outbox;
 
 use std::sync::Arc;
 
-use service_kit::database::{self, Failure};
+use service_kit::database::{self, BatchError, Batcher, Failure};
 use sqlx::PgPool;
+use vocabulary::ReservationId;
 
 pub use expiry_outbox::DueMessage;
 pub use holds::{HoldOutcome, NewHold};
@@ -34,51 +37,58 @@ pub use visit_outbox::{Notice, NoticeId, VisitNotice};
 /// The schema.
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
 
-/// Booking's Postgres. Clones share the pool.
+/// Booking's Postgres. Clones share the pool and the batches.
 #[derive(Debug, Clone)]
 pub struct Store {
     pool: PgPool,
+    readings: Batcher<ReservationId, Result<Option<Loaded>, StoreError>>,
+    beginnings: Batcher<begin_payment::Beginning, Option<begin_payment::Begun>>,
+    confirmations: Batcher<confirm::Confirmation, Option<confirm::Confirmed>>,
 }
 
 impl Store {
     /// A store on this pool.
     #[must_use]
-    pub const fn new(pool: PgPool) -> Self {
-        Self { pool }
+    pub fn new(pool: PgPool) -> Self {
+        Self {
+            readings: reservations::readings(pool.clone()),
+            beginnings: begin_payment::beginnings(pool.clone()),
+            confirmations: confirm::confirmations(pool.clone()),
+            pool,
+        }
     }
 }
 
 /// The store could not do what it was asked.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// Postgres is away, has no connection to spare, or was too slow: come again.
     #[error("the database is away")]
-    Unavailable(#[source] sqlx::Error),
+    Unavailable(#[source] BatchError),
     /// A fault of ours.
     #[error("the database refused a statement of ours")]
-    Bug(#[source] sqlx::Error),
+    Bug(#[source] BatchError),
     /// A row that none of our statements writes.
     #[error("a row cannot be read: {0}")]
     Row(&'static str),
-    /// Another request asked for the same and got this.
-    #[error(transparent)]
-    Shared(#[from] Arc<StoreError>),
 }
 
 impl StoreError {
     /// Whether coming again can help.
     #[must_use]
-    pub fn is_unavailable(&self) -> bool {
-        match self {
-            Self::Unavailable(_) => true,
-            Self::Shared(error) => error.is_unavailable(),
-            Self::Bug(_) | Self::Row(_) => false,
-        }
+    pub const fn is_unavailable(&self) -> bool {
+        matches!(self, Self::Unavailable(_))
     }
 }
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
+        Arc::new(error).into()
+    }
+}
+
+impl From<BatchError> for StoreError {
+    fn from(error: BatchError) -> Self {
         match database::classify(&error) {
             // The lock order leaves no deadlock; should two transactions meet all the same, coming again is right.
             Failure::Unavailable | Failure::Conflict => Self::Unavailable(error),

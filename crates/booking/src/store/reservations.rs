@@ -1,5 +1,9 @@
 //! Reading reservations.
 
+use std::collections::HashMap;
+
+use service_kit::database::Batcher;
+use sqlx::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 use vocabulary::{
@@ -23,24 +27,7 @@ pub struct Loaded {
 impl Store {
     /// One reservation, whoever owns it.
     pub async fn reservation(&self, id: ReservationId) -> Result<Option<Loaded>, StoreError> {
-        let row = sqlx::query_as!(
-            Row,
-            r#"SELECT r.reservation_id, schedule_id, r.concert_id, user_id, visit_id, queue_number, r.state, r.version,
-                      total, r.currency, created_at, expires_at, lapses_at, payment_id, released_payment_id, attempt,
-                      refund_id, r.canceled_at, refund_percent, with_schedule, refunded_at,
-                      seats.ids AS "seat_ids!", seats.grades AS "grades!", seats.prices AS "prices!",
-                      frontrow_now() AS "now!", s.canceled_at AS date_canceled_at
-               FROM reservations AS r JOIN schedules AS s USING (schedule_id), LATERAL (
-                   SELECT array_agg(seat_id ORDER BY seat_index) AS ids, array_agg(grade ORDER BY seat_index) AS grades,
-                          array_agg(price ORDER BY seat_index) AS prices
-                   FROM reservation_seats AS seat WHERE seat.reservation_id = r.reservation_id
-               ) AS seats
-               WHERE r.reservation_id = $1"#,
-            id.as_uuid(),
-        )
-        .fetch_optional(&self.pool)
-        .await?;
-        row.map(Loaded::try_from).transpose()
+        self.readings.call(id).await?
     }
 
     /// A user's reservations, newest first, from after `after` on.
@@ -74,6 +61,47 @@ impl Store {
             .map(|row| Loaded::try_from(row).map(|loaded| loaded.reservation))
             .collect()
     }
+}
+
+/// Reads reservations that are wanted together.
+pub(super) fn readings(pool: PgPool) -> Batcher<ReservationId, Result<Option<Loaded>, StoreError>> {
+    let key = |id: &ReservationId| id.as_uuid();
+    Batcher::new("booking_readings", key, move |ids| {
+        let pool = pool.clone();
+        async move { read(&pool, &ids).await }
+    })
+}
+
+async fn read(
+    pool: &PgPool,
+    ids: &[ReservationId],
+) -> Result<Vec<Result<Option<Loaded>, StoreError>>, sqlx::Error> {
+    let keys: Vec<Uuid> = ids.iter().map(ReservationId::as_uuid).collect();
+    let rows = sqlx::query_as!(
+        Row,
+        r#"SELECT r.reservation_id, schedule_id, r.concert_id, user_id, visit_id, queue_number, r.state, r.version,
+                  total, r.currency, created_at, expires_at, lapses_at, payment_id, released_payment_id, attempt,
+                  refund_id, r.canceled_at, refund_percent, with_schedule, refunded_at,
+                  seats.ids AS "seat_ids!", seats.grades AS "grades!", seats.prices AS "prices!",
+                  (SELECT frontrow_now()) AS "now!", s.canceled_at AS date_canceled_at
+           FROM reservations AS r JOIN schedules AS s USING (schedule_id), LATERAL (
+               SELECT array_agg(seat_id ORDER BY seat_index) AS ids, array_agg(grade ORDER BY seat_index) AS grades,
+                      array_agg(price ORDER BY seat_index) AS prices
+               FROM reservation_seats AS seat WHERE seat.reservation_id = r.reservation_id
+           ) AS seats
+           WHERE r.reservation_id = ANY($1)"#,
+        &keys,
+    )
+    .fetch_all(pool)
+    .await?;
+    let read: HashMap<Uuid, Result<Loaded, StoreError>> = rows
+        .into_iter()
+        .map(|row| (row.reservation_id, Loaded::try_from(row)))
+        .collect();
+    Ok(keys
+        .iter()
+        .map(|key| read.get(key).cloned().transpose())
+        .collect())
 }
 
 struct Row {

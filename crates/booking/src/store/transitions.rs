@@ -1,17 +1,15 @@
-//! The reservation machine's steps, each as one guarded `UPDATE`.
+//! The reservation machine's steps, each as one guarded `UPDATE`; the two of every payment that goes well have files of their
+//! own, as those that meet share a statement.
 //!
 //! A guard repeats `domain`'s rule on the row as it is at that instant. Where it fails nothing is written and the answer
 //! is `None`: somebody else was first, and the caller looks again.
-
-use std::time::Duration;
 
 use service_kit::database::begin;
 use time::OffsetDateTime;
 use vocabulary::PaymentId;
 
 use super::seats_back::{Freed, give_seats_back};
-use super::visit_outbox::HELD_BY_ITS_WRITER;
-use super::{Notice, NoticeId, Store, StoreError, VisitNotice, unsigned};
+use super::{Store, StoreError, unsigned};
 use crate::domain::{Lifecycle, Reservation, State};
 
 /// What one batch of expiry did.
@@ -24,40 +22,6 @@ pub struct Expired {
 }
 
 impl Store {
-    /// `PENDING -> PAYING`.
-    pub async fn begin_payment(
-        &self,
-        before: &Reservation,
-        payment: PaymentId,
-        grace: Duration,
-    ) -> Result<Option<Lifecycle>, StoreError> {
-        let row = sqlx::query!(
-            "UPDATE reservations \
-             SET state = 'PAYING', version = version + 1, payment_id = $3, paying_since = frontrow_now(), \
-                 lapses_at = greatest(expires_at, frontrow_now() + make_interval(secs => $4)) \
-             WHERE reservation_id = $1 AND state = 'PENDING' AND version = $2 AND expires_at > frontrow_now() \
-                   AND released_payment_id IS DISTINCT FROM $3 AND NOT date_is_canceled(schedule_id) \
-             RETURNING version, lapses_at",
-            before.id.as_uuid(),
-            fence(before.lifecycle.version),
-            payment.as_uuid(),
-            grace.as_secs_f64(),
-        )
-        .fetch_optional(&self.pool)
-        .await?;
-        row.map(|row| {
-            Ok(Lifecycle {
-                state: State::Paying {
-                    payment,
-                    lapses_at: row.lapses_at,
-                },
-                version: unsigned(row.version, "reservations.version")?,
-                ..before.lifecycle
-            })
-        })
-        .transpose()
-    }
-
     /// `PAYING` stays, and does not lapse any more.
     pub async fn mark_payment_unknown(
         &self,
@@ -81,52 +45,6 @@ impl Store {
             },
             ..before.lifecycle
         }))
-    }
-
-    /// `PAYING -> CONFIRMED`, and the seats `OCCUPIED`.
-    pub async fn confirm(
-        &self,
-        before: &Reservation,
-        payment: PaymentId,
-    ) -> Result<Option<(Lifecycle, VisitNotice)>, StoreError> {
-        let row = sqlx::query!(
-            r#"WITH confirmed AS (
-                   UPDATE reservations
-                   SET state = 'CONFIRMED', version = version + 1, lapses_at = NULL, paying_since = NULL,
-                       payment_unknown = false
-                   WHERE reservation_id = $1 AND state = 'PAYING' AND version = $2 AND payment_id = $3
-                         AND NOT date_is_canceled(schedule_id)
-                   RETURNING reservation_id, visit_id, version
-               ), sold AS (
-                   UPDATE reservation_seats AS s SET state = 'OCCUPIED', version = s.version + 1
-                   FROM confirmed WHERE s.reservation_id = confirmed.reservation_id AND s.state = 'PENDING'
-               ), told AS (
-                   INSERT INTO visit_outbox (visit_id, notice, leased_until)
-                   SELECT visit_id, 'COMPLETED', frontrow_now() + make_interval(secs => $4) FROM confirmed
-                   RETURNING notice_id
-               )
-               SELECT version, notice_id FROM confirmed, told"#,
-            before.id.as_uuid(),
-            fence(before.lifecycle.version),
-            payment.as_uuid(),
-            HELD_BY_ITS_WRITER.as_secs_f64(),
-        )
-        .fetch_optional(&self.pool)
-        .await?;
-        row.map(|row| {
-            let after = Lifecycle {
-                state: State::Confirmed { payment },
-                version: unsigned(row.version, "reservations.version")?,
-                ..before.lifecycle
-            };
-            let notice = VisitNotice {
-                id: NoticeId(row.notice_id),
-                visit_id: before.visit_id,
-                notice: Notice::Completed,
-            };
-            Ok((after, notice))
-        })
-        .transpose()
     }
 
     /// `PAYING -> PENDING` while time is left, else `PAYING -> EXPIRED`, or `CANCELED` with its date; the next card attempt

@@ -270,3 +270,49 @@ async fn a_payment_of_unknown_outcome_never_lapses_and_can_still_be_confirmed() 
     world.confirm(&held, payment, fence).await.unwrap();
     assert_eq!(world.seat_states().await.1, "O");
 }
+
+/// A payment's steps go by what was seen at the step before, where that is still so; what happened since decides.
+#[tokio::test]
+async fn what_was_seen_before_a_step_decides_nothing() {
+    let world = World::with_seats(4).await;
+    let mut held = Vec::new();
+    for seat in &world.seats {
+        let held_here = world.held(&[*seat]).await;
+        let token = Credential::PaymentToken(held_here.reservation.payment_token.clone());
+        world.payable(held_here.id, token).await.unwrap();
+        held.push(held_here);
+    }
+    let (first, second) = (PaymentId::new(), PaymentId::new());
+
+    // Given up since.
+    world.release(&held[0]).await.unwrap();
+    assert_eq!(
+        code(world.begin(&held[0], first).await),
+        ProblemCode::PaymentWindowClosed
+    );
+
+    // Another payment began since, and ended, and it is not the same reservation to whoever saw it before that.
+    let fence = world.begin(&held[1], first).await.unwrap().version;
+    world.release_payment(&held[1], first, fence).await.unwrap();
+    let late = world.confirm(&held[1], first, fence).await;
+    assert_eq!(code(late), ProblemCode::PaymentWindowClosed);
+    let again = world.begin(&held[1], second).await.unwrap();
+    assert!(again.version > fence);
+
+    // Its outcome became unknown since: it is confirmed all the same.
+    let fence = world.begin(&held[2], first).await.unwrap().version;
+    world.mark_unknown(&held[2], first, fence).await.unwrap();
+    world.confirm(&held[2], first, fence).await.unwrap();
+
+    // It lapsed since.
+    world.database.step_clock(HOLD + Duration::from_secs(1)).await;
+    assert_eq!(
+        code(world.begin(&held[3], first).await),
+        ProblemCode::PaymentWindowClosed
+    );
+    world.expire_due(10).await;
+    assert_eq!(
+        code(world.begin(&held[3], first).await),
+        ProblemCode::PaymentWindowClosed
+    );
+}

@@ -7,8 +7,11 @@ mod payments;
 mod reconcile;
 mod refunds;
 
-use service_kit::database::{Failure, classify};
+use std::sync::Arc;
+
+use service_kit::database::{BatchError, Batcher, Failure, classify};
 use sqlx::PgPool;
+use time::OffsetDateTime;
 
 pub use charges::ChargeInserted;
 pub use ledger::{Entry, GrantOutcome, Wallet};
@@ -30,10 +33,10 @@ pub enum StoreError {
     Superseded,
     /// Away, or no connection to spare: come again.
     #[error("the database is not available")]
-    Unavailable(#[source] sqlx::Error),
+    Unavailable(#[source] BatchError),
     /// A fault of ours.
     #[error("the database refused a statement")]
-    Bug(#[source] sqlx::Error),
+    Bug(#[source] BatchError),
     /// A row that this program cannot have written.
     #[error("{row} has a {column} that cannot be read")]
     Unreadable {
@@ -46,7 +49,13 @@ pub enum StoreError {
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        if let sqlx::Error::Database(database) = &error
+        Arc::new(error).into()
+    }
+}
+
+impl From<BatchError> for StoreError {
+    fn from(error: BatchError) -> Self {
+        if let sqlx::Error::Database(database) = error.as_ref()
             && database.constraint() == Some("wallets_balance_is_not_negative")
         {
             return Self::InsufficientPoints;
@@ -63,13 +72,19 @@ impl From<sqlx::Error> for StoreError {
 #[derive(Debug, Clone)]
 pub struct Store {
     pool: PgPool,
+    beginnings: Batcher<payments::Beginning, Option<OffsetDateTime>>,
+    transitions: Batcher<payments::Transition, bool>,
 }
 
 impl Store {
     /// On connections of `pool`.
     #[must_use]
     pub fn new(pool: PgPool) -> Self {
-        Self { pool }
+        Self {
+            beginnings: payments::beginnings(pool.clone()),
+            transitions: payments::transitions(pool.clone()),
+            pool,
+        }
     }
 }
 

@@ -24,6 +24,7 @@ mod refund_interruptions;
 mod refunding;
 mod stopping;
 mod tampering;
+mod together;
 mod undoing;
 mod unknown;
 mod wallet;

@@ -6,6 +6,7 @@
 
 mod answers;
 mod draws;
+mod end_visit;
 mod line;
 mod lobby;
 mod numbers;

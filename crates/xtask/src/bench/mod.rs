@@ -140,7 +140,10 @@ mod tests {
     #[test]
     fn bench_pay_takes_a_file_a_time_a_concurrency_and_rounds() {
         let options = pay("pay");
-        assert_eq!((options.seconds, options.concurrency, options.rounds), (5, 16, 3));
+        assert_eq!(
+            (options.seconds, options.concurrency, options.rounds),
+            (5, 128, 3)
+        );
         assert_eq!(options.json, None);
         let options = pay("pay --json out.json --seconds 2 --concurrency 64 --rounds 1");
         assert_eq!((options.seconds, options.concurrency, options.rounds), (2, 64, 1));

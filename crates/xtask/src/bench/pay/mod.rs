@@ -28,7 +28,7 @@ use crate::report::Report;
 
 /// Buyers, and so also seats of a concert and holds of each.
 const BUYERS: usize = 256;
-/// Payments whose transactions are counted one database at a time.
+/// Payments, one after another, whose transactions are counted one database at a time.
 const COUNTED: usize = 256;
 /// Long enough to know how many holds a round will need.
 const WARM_UP: Duration = Duration::from_secs(2);
@@ -37,6 +37,8 @@ const PAYMENTS_PER_SECOND_AT_MOST: usize = 3_000;
 
 /// What is held waits long to be paid.
 const LONG_HOLDS: (&str, &str) = ("HOLD_SECONDS", "3600");
+/// The payment provider takes as many cards at once as there are clients.
+const MANY_CARDS: (&str, &str) = ("PROVIDER_MAX_CONCURRENT_CALLS", "512");
 
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Options {
@@ -47,7 +49,7 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 5, value_parser = positive)]
     pub(super) seconds: u32,
     /// Payments under way at once, and clients of pgbench.
-    #[arg(long, default_value_t = 16, value_parser = positive)]
+    #[arg(long, default_value_t = 128, value_parser = positive)]
     pub(super) concurrency: u32,
     /// Rounds of each: points, pgbench, card.
     #[arg(long, default_value_t = 3, value_parser = positive)]
@@ -64,7 +66,7 @@ pub(crate) async fn run(
     // Before the long part.
     pgbench::program()?;
     report.heading("a system of its own");
-    let environment = [&FROM_ONE_ADDRESS[..], &[LONG_HOLDS]].concat();
+    let environment = [&FROM_ONE_ADDRESS[..], &[LONG_HOLDS, MANY_CARDS]].concat();
     stage.start(root, bin_dir, &environment, report).await?;
     let postgres = Postgres::connect(&stage.postgres()?).await?;
     let facts = Facts::gather(root, &postgres).await?;
@@ -179,7 +181,7 @@ impl Bench<'_> {
             let mut jobs = jobs.drain(..COUNTED).map(|hold| Pay { hold, means }).collect();
             let (address, forever) = (self.stage.address()?, Duration::from_secs(60));
             let before = self.postgres.written().await?;
-            let load = closed_loop(address, self.options.concurrency as usize, forever, &mut jobs).await?;
+            let load = closed_loop(address, 1, forever, &mut jobs).await?;
             ensure!(load.failed.is_empty(), "payments failed: {:?}", load.failed);
             tokio::time::sleep(COUNTED_WITHIN).await;
             let after = self.postgres.transactions().await?;

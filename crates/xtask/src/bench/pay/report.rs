@@ -30,7 +30,7 @@ pub(super) struct Settings {
     pub(super) pgbench_commits_per_script: u32,
 }
 
-/// What was counted without haste, background work of the system taken off.
+/// What was counted of payments that were alone, one after another, background work of the system taken off.
 #[derive(Debug, Clone, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Counted {
@@ -177,14 +177,15 @@ impl Paid {
         self.rounds.iter().map(PayRound::failed).sum()
     }
 
-    /// Each round by the one of pgbench that was made beside it.
+    /// Each round by the one of pgbench that was made beside it. A payment counts for the commits that it makes when it is
+    /// alone, however many others share them in the round.
     pub(super) fn ratio(&self, pgbench: &[PgbenchRound]) -> Spread {
         let pairs = self.rounds.iter().zip(pgbench);
         Spread::of(pairs.map(|(paid, pgbench)| {
             commit_ratio(
                 Commits {
                     runs_per_second: paid.per_second,
-                    commits_per_run: paid.writes_per_payment,
+                    commits_per_run: self.counted.writes_per_payment,
                 },
                 Commits {
                     runs_per_second: pgbench.per_second,
@@ -329,8 +330,9 @@ mod tests {
                 buyers: 256,
                 pgbench_commits_per_script: 6,
             },
-            points: paid(vec![round(800.0, 6.0), round(450.0, 6.0), round(700.0, 6.0)]),
-            card: paid(vec![round(400.0, 9.0)]),
+            // The first round's payments shared many of their commits.
+            points: paid(vec![round(800.0, 0.5), round(450.0, 6.0), round(700.0, 6.0)]),
+            card: paid(vec![round(600.0, 9.0)]),
             pgbench: vec![pgbench(1_000.0), pgbench(500.0), pgbench(1_000.0)],
         }
     }

@@ -1,0 +1,106 @@
+//! `PENDING -> PAYING`, for all payments that begin together in one statement.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use service_kit::database::Batcher;
+use sqlx::PgPool;
+use time::OffsetDateTime;
+use vocabulary::{PaymentId, ReservationId};
+
+use super::transitions::fence;
+use super::{Store, StoreError, unsigned};
+use crate::domain::{Lifecycle, Reservation, State};
+
+/// A payment that is about to begin.
+#[derive(Debug, Clone)]
+pub(super) struct Beginning {
+    id: ReservationId,
+    version: i64,
+    payment: PaymentId,
+    grace: Duration,
+}
+
+/// What the row says afterwards.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Begun {
+    version: i64,
+    lapses_at: Option<OffsetDateTime>,
+}
+
+impl Store {
+    /// `PENDING -> PAYING`.
+    pub async fn begin_payment(
+        &self,
+        before: &Reservation,
+        payment: PaymentId,
+        grace: Duration,
+    ) -> Result<Option<Lifecycle>, StoreError> {
+        let beginning = Beginning {
+            id: before.id,
+            version: fence(before.lifecycle.version),
+            payment,
+            grace,
+        };
+        let begun = self.beginnings.call(beginning).await?;
+        begun
+            .map(|begun| {
+                Ok(Lifecycle {
+                    state: State::Paying {
+                        payment,
+                        lapses_at: begun.lapses_at,
+                    },
+                    version: unsigned(begun.version, "reservations.version")?,
+                    ..before.lifecycle
+                })
+            })
+            .transpose()
+    }
+}
+
+/// Begins payments that meet; `None` for one whose reservation is no longer as it was read.
+pub(super) fn beginnings(pool: PgPool) -> Batcher<Beginning, Option<Begun>> {
+    let key = |beginning: &Beginning| beginning.id.as_uuid();
+    Batcher::new("booking_beginnings", key, move |batch| {
+        let pool = pool.clone();
+        async move { begin(&pool, &batch).await }
+    })
+}
+
+async fn begin(pool: &PgPool, batch: &[Beginning]) -> Result<Vec<Option<Begun>>, sqlx::Error> {
+    let ids: Vec<_> = batch.iter().map(|one| one.id.as_uuid()).collect();
+    let versions: Vec<_> = batch.iter().map(|one| one.version).collect();
+    let payments: Vec<_> = batch.iter().map(|one| one.payment.as_uuid()).collect();
+    let graces: Vec<_> = batch.iter().map(|one| one.grace.as_secs_f64()).collect();
+    let rows = sqlx::query!(
+        r#"UPDATE reservations AS r
+           SET state = 'PAYING', version = r.version + 1, payment_id = wanted.payment_id, paying_since = (SELECT frontrow_now()),
+               lapses_at = greatest(expires_at, (SELECT frontrow_now()) + make_interval(secs => wanted.grace))
+           FROM unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::double precision[]) WITH ORDINALITY
+                AS wanted (reservation_id, version, payment_id, grace, item)
+           WHERE r.reservation_id = wanted.reservation_id AND r.state = 'PENDING' AND r.version = wanted.version
+                 AND expires_at > (SELECT frontrow_now()) AND released_payment_id IS DISTINCT FROM wanted.payment_id
+                 AND NOT date_is_canceled(schedule_id)
+           RETURNING item AS "item!", r.version, lapses_at"#,
+        &ids,
+        &versions,
+        &payments,
+        &graces,
+    )
+    .fetch_all(pool)
+    .await?;
+    let begun: HashMap<i64, Begun> = rows
+        .into_iter()
+        .map(|row| {
+            let begun = Begun {
+                version: row.version,
+                lapses_at: row.lapses_at,
+            };
+            (row.item, begun)
+        })
+        .collect();
+    Ok((1..)
+        .zip(batch)
+        .map(|(item, _)| begun.get(&item).copied())
+        .collect())
+}

@@ -1,0 +1,114 @@
+//! `PAYING -> CONFIRMED`, and the seats `OCCUPIED`, for all payments that settle together in one statement.
+
+use std::collections::HashMap;
+
+use service_kit::database::Batcher;
+use sqlx::PgPool;
+use vocabulary::{PaymentId, ReservationId};
+
+use super::transitions::fence;
+use super::visit_outbox::HELD_BY_ITS_WRITER;
+use super::{Notice, NoticeId, Store, StoreError, VisitNotice, unsigned};
+use crate::domain::{Lifecycle, Reservation, State};
+
+/// A payment that is about to settle.
+#[derive(Debug, Clone)]
+pub(super) struct Confirmation {
+    id: ReservationId,
+    version: i64,
+    payment: PaymentId,
+}
+
+/// What the rows say afterwards.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Confirmed {
+    version: i64,
+    notice: NoticeId,
+}
+
+impl Store {
+    /// `PAYING -> CONFIRMED`, and the seats `OCCUPIED`.
+    pub async fn confirm(
+        &self,
+        before: &Reservation,
+        payment: PaymentId,
+    ) -> Result<Option<(Lifecycle, VisitNotice)>, StoreError> {
+        let confirmation = Confirmation {
+            id: before.id,
+            version: fence(before.lifecycle.version),
+            payment,
+        };
+        let confirmed = self.confirmations.call(confirmation).await?;
+        confirmed
+            .map(|confirmed| {
+                let after = Lifecycle {
+                    state: State::Confirmed { payment },
+                    version: unsigned(confirmed.version, "reservations.version")?,
+                    ..before.lifecycle
+                };
+                let notice = VisitNotice {
+                    id: confirmed.notice,
+                    visit_id: before.visit_id,
+                    notice: Notice::Completed,
+                };
+                Ok((after, notice))
+            })
+            .transpose()
+    }
+}
+
+/// Confirms payments that meet; `None` for one whose reservation is no longer as it was read.
+pub(super) fn confirmations(pool: PgPool) -> Batcher<Confirmation, Option<Confirmed>> {
+    let key = |confirmation: &Confirmation| confirmation.id.as_uuid();
+    Batcher::new("booking_confirmations", key, move |batch| {
+        let pool = pool.clone();
+        async move { confirm(&pool, &batch).await }
+    })
+}
+
+async fn confirm(pool: &PgPool, batch: &[Confirmation]) -> Result<Vec<Option<Confirmed>>, sqlx::Error> {
+    let ids: Vec<_> = batch.iter().map(|one| one.id.as_uuid()).collect();
+    let versions: Vec<_> = batch.iter().map(|one| one.version).collect();
+    let payments: Vec<_> = batch.iter().map(|one| one.payment.as_uuid()).collect();
+    let rows = sqlx::query!(
+        r#"WITH confirmed AS (
+               UPDATE reservations AS r
+               SET state = 'CONFIRMED', version = r.version + 1, lapses_at = NULL, paying_since = NULL,
+                   payment_unknown = false
+               FROM unnest($1::uuid[], $2::bigint[], $3::uuid[]) WITH ORDINALITY
+                    AS wanted (reservation_id, version, payment_id, item)
+               WHERE r.reservation_id = wanted.reservation_id AND r.state = 'PAYING' AND r.version = wanted.version
+                     AND r.payment_id = wanted.payment_id AND NOT date_is_canceled(schedule_id)
+               RETURNING item, r.reservation_id, visit_id, r.version
+           ), sold AS (
+               UPDATE reservation_seats AS s SET state = 'OCCUPIED', version = s.version + 1
+               FROM confirmed WHERE s.reservation_id = confirmed.reservation_id AND s.state = 'PENDING'
+           ), told AS (
+               INSERT INTO visit_outbox (visit_id, notice, leased_until)
+               SELECT visit_id, 'COMPLETED', (SELECT frontrow_now()) + make_interval(secs => $4) FROM confirmed
+               RETURNING visit_id, notice_id
+           )
+           SELECT item AS "item!", version AS "version!", notice_id AS "notice_id!"
+           FROM confirmed JOIN told USING (visit_id)"#,
+        &ids,
+        &versions,
+        &payments,
+        HELD_BY_ITS_WRITER.as_secs_f64(),
+    )
+    .fetch_all(pool)
+    .await?;
+    let confirmed: HashMap<i64, Confirmed> = rows
+        .into_iter()
+        .map(|row| {
+            let confirmed = Confirmed {
+                version: row.version,
+                notice: NoticeId(row.notice_id),
+            };
+            (row.item, confirmed)
+        })
+        .collect();
+    Ok((1..)
+        .zip(batch)
+        .map(|(item, _)| confirmed.get(&item).copied())
+        .collect())
+}
