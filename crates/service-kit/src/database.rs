@@ -86,26 +86,38 @@ impl DatabaseConfig {
     /// # Errors
     /// The URL cannot be read.
     pub fn pool(&self) -> anyhow::Result<PgPool> {
-        let timeout_ms = self.statement_timeout.as_millis().to_string();
-        let options = self.options()?.options([
-            ("statement_timeout", timeout_ms.as_str()),
-            ("lock_timeout", timeout_ms.as_str()),
-            ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION_MS),
-            // Every statement is prepared, finds its rows by an index, and runs often: it is planned once for a
-            // connection, and never for the size that a table has on its first day.
+        Ok(self.pool_with(self.options()?))
+    }
+
+    /// As [`DatabaseConfig::pool`], for a service whose statements find their rows by an index whatever they are asked for, and
+    /// run often: they are planned once and not for each batch, and never for the size that a table has on its first day.
+    ///
+    /// # Errors
+    /// The URL cannot be read.
+    pub fn pool_of_fixed_plans(&self) -> anyhow::Result<PgPool> {
+        Ok(self.pool_with(self.options()?.options([
             ("plan_cache_mode", "force_generic_plan"),
             ("enable_seqscan", "off"),
             // It compiles what is thought to be slow, as a scan is that has no other way.
             ("jit", "off"),
+        ])))
+    }
+
+    fn pool_with(&self, options: PgConnectOptions) -> PgPool {
+        let timeout_ms = self.statement_timeout.as_millis().to_string();
+        let options = options.options([
+            ("statement_timeout", timeout_ms.as_str()),
+            ("lock_timeout", timeout_ms.as_str()),
+            ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION_MS),
         ]);
-        Ok(PgPoolOptions::new()
+        PgPoolOptions::new()
             .max_connections(self.max_connections)
             .acquire_timeout(self.acquire_timeout)
             .test_before_acquire(false)
             .before_acquire(|connection, met| {
                 Box::pin(async move { Ok(met.idle_for < TRUSTED_FOR || connection.ping().await.is_ok()) })
             })
-            .connect_lazy_with(options))
+            .connect_lazy_with(options)
     }
 
     /// Brings the schema up to date: the clock, then the service's own migrations. Waits a while for a database that

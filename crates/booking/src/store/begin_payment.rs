@@ -6,7 +6,7 @@ use std::time::Duration;
 use service_kit::database::Batcher;
 use sqlx::PgPool;
 use time::OffsetDateTime;
-use vocabulary::{PaymentId, ReservationId};
+use vocabulary::{PaymentId, ReservationId, ScheduleId};
 
 use super::transitions::fence;
 use super::{Store, StoreError, unsigned};
@@ -15,6 +15,7 @@ use crate::domain::{Lifecycle, Reservation, State};
 /// A payment that is about to begin.
 #[derive(Debug, Clone)]
 pub(super) struct Beginning {
+    schedule_id: ScheduleId,
     id: ReservationId,
     version: i64,
     payment: PaymentId,
@@ -37,6 +38,7 @@ impl Store {
         grace: Duration,
     ) -> Result<Option<Lifecycle>, StoreError> {
         let beginning = Beginning {
+            schedule_id: before.schedule_id,
             id: before.id,
             version: fence(before.lifecycle.version),
             payment,
@@ -60,7 +62,7 @@ impl Store {
 
 /// Begins payments that meet; `None` for one whose reservation is no longer as it was read.
 pub(super) fn beginnings(pool: PgPool) -> Batcher<Beginning, Option<Begun>> {
-    let key = |beginning: &Beginning| beginning.id.as_uuid();
+    let key = |beginning: &Beginning| (beginning.schedule_id, beginning.id);
     Batcher::new("booking_beginnings", key, move |batch| {
         let pool = pool.clone();
         async move { begin(&pool, &batch).await }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use service_kit::database::Batcher;
 use sqlx::PgPool;
-use vocabulary::{PaymentId, ReservationId};
+use vocabulary::{PaymentId, ReservationId, ScheduleId};
 
 use super::transitions::fence;
 use super::visit_outbox::HELD_BY_ITS_WRITER;
@@ -14,6 +14,7 @@ use crate::domain::{Lifecycle, Reservation, State};
 /// A payment that is about to settle.
 #[derive(Debug, Clone)]
 pub(super) struct Confirmation {
+    schedule_id: ScheduleId,
     id: ReservationId,
     version: i64,
     payment: PaymentId,
@@ -34,6 +35,7 @@ impl Store {
         payment: PaymentId,
     ) -> Result<Option<(Lifecycle, VisitNotice)>, StoreError> {
         let confirmation = Confirmation {
+            schedule_id: before.schedule_id,
             id: before.id,
             version: fence(before.lifecycle.version),
             payment,
@@ -59,7 +61,7 @@ impl Store {
 
 /// Confirms payments that meet; `None` for one whose reservation is no longer as it was read.
 pub(super) fn confirmations(pool: PgPool) -> Batcher<Confirmation, Option<Confirmed>> {
-    let key = |confirmation: &Confirmation| confirmation.id.as_uuid();
+    let key = |confirmation: &Confirmation| (confirmation.schedule_id, confirmation.id);
     Batcher::new("booking_confirmations", key, move |batch| {
         let pool = pool.clone();
         async move { confirm(&pool, &batch).await }

@@ -49,7 +49,7 @@ impl Store {
                           array_agg(price ORDER BY seat_index) AS prices
                    FROM reservation_seats AS seat WHERE seat.reservation_id = r.reservation_id
                ) AS seats
-               WHERE r.user_id = $1 AND ($2::uuid IS NULL OR r.reservation_id < $2)
+               WHERE r.user_id = $1 AND r.reservation_id < coalesce($2::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
                ORDER BY r.reservation_id DESC LIMIT $3"#,
             user_id.as_uuid(),
             after.map(|id| id.as_uuid()),
@@ -65,11 +65,14 @@ impl Store {
 
 /// Reads reservations that are wanted together.
 pub(super) fn readings(pool: PgPool) -> Batcher<ReservationId, Result<Option<Loaded>, StoreError>> {
-    let key = |id: &ReservationId| id.as_uuid();
-    Batcher::new("booking_readings", key, move |ids| {
-        let pool = pool.clone();
-        async move { read(&pool, &ids).await }
-    })
+    Batcher::new(
+        "booking_readings",
+        |id: &ReservationId| *id,
+        move |ids| {
+            let pool = pool.clone();
+            async move { read(&pool, &ids).await }
+        },
+    )
 }
 
 async fn read(

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use contracts::booking::payment_credential::Credential;
 use contracts::booking::{QueueCredential, ReservationStatus};
+use futures::future::join_all;
 use vocabulary::{ConcertId, PaymentId, ProblemCode, ReservationId, UserId};
 
 use crate::queue_peer::Told;
@@ -274,7 +275,7 @@ async fn a_payment_of_unknown_outcome_never_lapses_and_can_still_be_confirmed() 
 /// A payment's steps go by what was seen at the step before, where that is still so; what happened since decides.
 #[tokio::test]
 async fn what_was_seen_before_a_step_decides_nothing() {
-    let world = World::with_seats(4).await;
+    let world = World::with_seats(5).await;
     let mut held = Vec::new();
     for seat in &world.seats {
         let held_here = world.held(&[*seat]).await;
@@ -304,15 +305,86 @@ async fn what_was_seen_before_a_step_decides_nothing() {
     world.mark_unknown(&held[2], first, fence).await.unwrap();
     world.confirm(&held[2], first, fence).await.unwrap();
 
-    // It lapsed since.
-    world.database.step_clock(HOLD + Duration::from_secs(1)).await;
+    // Its date was canceled since.
+    let fence = world.begin(&held[4], first).await.unwrap().version;
+    world.cancel_schedule(world.schedule_id).await.unwrap();
+    let late = world.confirm(&held[4], first, fence).await;
+    assert_eq!(code(late), ProblemCode::ScheduleCanceled);
     assert_eq!(
         code(world.begin(&held[3], first).await),
+        ProblemCode::ScheduleCanceled
+    );
+}
+
+#[tokio::test]
+async fn a_hold_that_lapsed_since_it_was_seen_cannot_be_paid() {
+    let world = World::with_seats(1).await;
+    let held = world.held(&world.seats).await;
+    let token = Credential::PaymentToken(held.reservation.payment_token.clone());
+    world.payable(held.id, token).await.unwrap();
+    let (held, first) = ([held], PaymentId::new());
+    world.database.step_clock(HOLD + Duration::from_secs(1)).await;
+    assert_eq!(
+        code(world.begin(&held[0], first).await),
         ProblemCode::PaymentWindowClosed
     );
     world.expire_due(10).await;
     assert_eq!(
-        code(world.begin(&held[3], first).await),
+        code(world.begin(&held[0], first).await),
         ProblemCode::PaymentWindowClosed
     );
+}
+
+/// Payments that meet share a statement; each has its own answer, fence and notice.
+#[tokio::test]
+async fn payments_that_meet_begin_and_settle_each_by_its_own() {
+    let world = World::with_seats(12).await;
+    let mut held = Vec::new();
+    for (number, seat) in world.seats.iter().enumerate() {
+        let hold = world.held(&[*seat]).await;
+        // Some were begun and released before, so that their fences differ.
+        for _ in 0..number % 3 {
+            let payment = PaymentId::new();
+            let fence = world.begin(&hold, payment).await.unwrap().version;
+            world.release_payment(&hold, payment, fence).await.unwrap();
+        }
+        held.push((hold, PaymentId::new()));
+    }
+    let commits = async || -> i64 {
+        sqlx::query_scalar("SELECT count(DISTINCT xmin::text) FROM reservations")
+            .fetch_one(world.database.pool())
+            .await
+            .unwrap()
+    };
+    let begun = join_all(held.iter().map(|(hold, payment)| world.begin(hold, *payment))).await;
+    assert!(commits().await < 12, "nobody met");
+    let mut fences = Vec::new();
+    for (number, ((hold, _), begun)) in held.iter().zip(begun).enumerate() {
+        let begun = begun.unwrap();
+        assert_eq!(begun.reservation_id, hold.id.to_string());
+        assert_eq!(begun.version, 2 + 2 * (number as u64 % 3));
+        fences.push(begun.version);
+    }
+    // Another payment of the first, and a fence that is not the present one of the second, in the same batch as the rest.
+    let mut confirms: Vec<_> = held
+        .iter()
+        .zip(&fences)
+        .map(|((hold, payment), fence)| (hold, *payment, *fence))
+        .collect();
+    confirms[0].1 = PaymentId::new();
+    confirms[1].2 += 1;
+    let confirmed = confirms
+        .iter()
+        .map(|(hold, payment, fence)| world.confirm(hold, *payment, *fence));
+    for (number, (confirmed, (hold, ..))) in join_all(confirmed).await.into_iter().zip(&confirms).enumerate()
+    {
+        assert_eq!(confirmed.is_ok(), number > 1, "{confirmed:?}");
+        let ended = if number > 1 {
+            vec![Told::PageEnded, Told::Completed]
+        } else {
+            vec![Told::PageEnded]
+        };
+        assert_eq!(world.queue.told(hold.visitor.visit_id), ended);
+    }
+    assert!(commits().await < 12, "nobody met");
 }

@@ -34,13 +34,13 @@ impl App {
         Ok(count)
     }
 
-    /// Resumes what is due of one kind every `pace` until `stop`. A slow saga holds up its own place and no other.
+    /// Resumes what is due of one kind every `pace`, from one `pace` on, until `stop`. A slow saga holds up its own place and no other.
     ///
     /// # Errors
     /// Never; the type is that of a task.
     pub async fn keep_resuming<S: Saga>(self, pace: Duration, stop: CancellationToken) -> anyhow::Result<()> {
         let places = Arc::new(Semaphore::new(S::places(&self.settings)));
-        let mut ticks = tokio::time::interval(pace);
+        let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + pace, pace);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {

@@ -77,7 +77,7 @@ impl Store {
                       kind, payment_id, charge_id, refund_id, created_at
                FROM transfers
                WHERE user_id = $1 AND (debit = 'WALLET' OR credit = 'WALLET')
-                 AND ($2::uuid IS NULL OR transfer_id < $2)
+                 AND transfer_id < coalesce($2::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
                ORDER BY transfer_id DESC
                LIMIT $3"#,
             user_id.as_uuid(),

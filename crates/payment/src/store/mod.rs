@@ -73,7 +73,7 @@ impl From<BatchError> for StoreError {
 pub struct Store {
     pool: PgPool,
     beginnings: Batcher<payments::Beginning, Option<OffsetDateTime>>,
-    transitions: Batcher<payments::Transition, bool>,
+    transitions: Batcher<payments::Transition, payments::Made>,
 }
 
 impl Store {

@@ -89,14 +89,17 @@ async fn control_with_a_row_of_the_house_every_buyer_waits_for_the_one_before() 
     let payments = join_all(holds.iter().map(|hold| world.pay(hold, 10_000, None)));
     let seen = async {
         // Those who meet share a statement, so one session may wait for all of them.
-        eventually("buyers to wait for a lock", async || {
-            let waiting: i64 = sqlx::query_scalar(
-                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
+        eventually("all to have set their points aside, and to wait", async || {
+            let waiting: bool = sqlx::query_scalar(
+                "SELECT (SELECT count(*) FROM payments WHERE state = 'POINTS_TAKEN') > $1
+                        AND EXISTS (SELECT FROM pg_stat_activity
+                                    WHERE datname = current_database() AND wait_event_type = 'Lock')",
             )
+            .bind(i64::try_from(BUYERS).unwrap())
             .fetch_one(world.database.pool())
             .await
             .unwrap();
-            (waiting > 0).then_some(())
+            waiting.then_some(())
         })
         .await;
         assert_eq!(sold(&world).await, 0, "nobody has paid yet");

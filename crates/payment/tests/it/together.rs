@@ -68,6 +68,44 @@ async fn of_steps_that_meet_each_moves_its_own_money_and_who_is_short_stops_nobo
         assert_eq!(moved == 0, payment.points > won(1_000));
         assert_eq!((wallet.balance, wallet.pending), (1_000 - moved, moved));
     }
+    let commits = commits(&world, "state = 'POINTS_TAKEN'").await;
+    assert!((1..=3).contains(&commits), "36 steps in {commits} commits");
+}
+
+/// In how many transactions the payments were last changed.
+async fn commits(world: &World, which: &str) -> i64 {
+    sqlx::query_scalar(sqlx::AssertSqlSafe(format!(
+        "SELECT count(DISTINCT xmin::text) FROM payments WHERE {which}"
+    )))
+    .fetch_one(world.database.pool())
+    .await
+    .unwrap()
+}
+
+/// Each alone they could be paid, and together not: one is, whichever way they come.
+#[tokio::test]
+async fn of_two_payments_from_one_wallet_in_one_batch_one_is_short() {
+    let world = World::start().await;
+    let store = world.store();
+    let user_id = user_with(&store, 1_000).await;
+    let payments = [
+        begun(&store, user_id, 600).await,
+        begun(&store, user_id, 700).await,
+    ];
+    let other = begun(&store, user_with(&store, 1_000).await, 500).await;
+    let taken = join_all(payments.iter().chain([&other]).map(|payment| {
+        let (store, next) = (store.clone(), payment.after(&TAKEN).unwrap());
+        async move { store.transition(payment, &next, LEASE).await }
+    }))
+    .await;
+    let short = taken
+        .iter()
+        .filter(|taken| matches!(taken, Err(StoreError::InsufficientPoints)));
+    assert_eq!(short.count(), 1, "{taken:?}");
+    assert!(taken[2].is_ok());
+    let wallet = store.wallet(user_id).await.unwrap();
+    assert_eq!(wallet.balance + wallet.pending, 1_000);
+    assert!([600, 700].contains(&wallet.pending));
 }
 
 /// A payment in two hands: whichever step is made, its money moves, and that of the other does not.

@@ -32,11 +32,14 @@ impl VisitStore {
 
 /// Ends visits whose ends meet; `None` for one that does not end by this.
 pub(super) fn ends(pool: PgPool) -> Batcher<End, Option<Ended>> {
-    let key = |end: &End| end.visit.as_uuid();
-    Batcher::new("queue_visit_ends", key, move |batch| {
-        let pool = pool.clone();
-        async move { end(&pool, &batch).await }
-    })
+    Batcher::new(
+        "queue_visit_ends",
+        |end: &End| end.visit,
+        move |batch| {
+            let pool = pool.clone();
+            async move { end(&pool, &batch).await }
+        },
+    )
 }
 
 async fn end(pool: &PgPool, batch: &[End]) -> Result<Vec<Option<Ended>>, sqlx::Error> {

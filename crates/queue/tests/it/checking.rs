@@ -184,3 +184,45 @@ async fn a_hold_that_lapsed_expires_the_token_also_when_news_of_the_hold_was_los
     world.expect(&buyer, TokenState::Expired).await;
     world.expect(&next, TokenState::Page).await;
 }
+
+/// Ends that meet share a statement; each visit ends as it was told, once, and one that is unknown is nobody else's.
+#[tokio::test]
+async fn visits_that_end_together_end_each_as_it_was_told() {
+    let world = World::start().await;
+    let concert = world.room(8).await;
+    let people = world.join_many(concert, 8).await;
+    world.tick().await;
+    let mut told = Vec::new();
+    for (number, person) in people.iter().enumerate() {
+        world.expect(person, TokenState::Page).await;
+        let visit = world.visit_of(person).await;
+        world.queue.end_page(visit).await.unwrap();
+        let outcome = [VisitOutcome::Completed, VisitOutcome::Expired][number % 2];
+        told.push((visit, outcome));
+    }
+    let mut all = told.clone();
+    // The first is told both at once, and one is of nobody.
+    all.push((told[0].0, VisitOutcome::Expired));
+    all.push((VisitId::new(), VisitOutcome::Completed));
+    let ends = all
+        .iter()
+        .map(|(visit, outcome)| world.queue.end_visit(*visit, *outcome));
+    let ends = futures::future::join_all(ends).await;
+    assert!(ends[..9].iter().all(Result::is_ok), "{ends:?}");
+    assert!(matches!(ends[9], Err(AppError::VisitNotFound)));
+    for (person, (_, outcome)) in people.iter().zip(&told).skip(1) {
+        let ended = match outcome {
+            VisitOutcome::Completed => TokenState::Completed,
+            VisitOutcome::Expired => TokenState::Expired,
+        };
+        world.expect(person, ended).await;
+    }
+    let (commits, versions): (i64, i64) = sqlx::query_as(
+        "SELECT count(DISTINCT xmin::text), count(DISTINCT version) FROM visits WHERE ended_at IS NOT NULL",
+    )
+    .fetch_one(world.database.pool())
+    .await
+    .unwrap();
+    assert!(commits < 8, "nobody met");
+    assert_eq!(versions, 1, "each ended once");
+}

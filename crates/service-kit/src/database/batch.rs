@@ -7,12 +7,14 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use futures::future::BoxFuture;
-use futures::{StreamExt as _, stream};
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, join_all};
 use tokio::sync::oneshot;
-use uuid::Uuid;
+use tracing::{Instrument as _, Span};
 
 use super::{Failure, classify};
 
@@ -22,26 +24,38 @@ const MOST_TOGETHER: usize = 64;
 const MOST_WAITING: usize = 4_096;
 /// How many are tried at once of a batch that failed as a whole.
 const ALONE_AT_ONCE: usize = 4;
+/// Longer than a connection and a statement are waited for: a server that is gone without a word must not hold up who comes
+/// after on other connections.
+const LONGEST: Duration = Duration::from_secs(20);
 
 /// Why a request was not carried out; shared by all that it befell.
 pub type BatchError = Arc<sqlx::Error>;
 
 type Answer<A> = oneshot::Sender<Result<A, BatchError>>;
 type Run<T, A> = dyn Fn(Vec<T>) -> BoxFuture<'static, Result<Vec<A>, sqlx::Error>> + Send + Sync;
+type Sort<T, A> = dyn Fn(&mut Vec<Waiting<T, A>>) + Send + Sync;
 
 /// Gathers requests of one kind. Clones share everything.
 pub struct Batcher<T, A>(Arc<Inner<T, A>>);
 
 struct Inner<T, A> {
     name: &'static str,
-    key: fn(&T) -> Uuid,
+    sort: Box<Sort<T, A>>,
     run: Box<Run<T, A>>,
+    longest: Duration,
     lane: Mutex<Lane<T, A>>,
 }
 
 struct Lane<T, A> {
-    waiting: VecDeque<(T, Answer<A>)>,
+    waiting: VecDeque<Waiting<T, A>>,
     under_way: bool,
+}
+
+struct Waiting<T, A> {
+    request: T,
+    /// Of its caller; a batch runs in that of its first request.
+    span: Span,
+    answer: Answer<A>,
 }
 
 impl<T, A> Clone for Batcher<T, A> {
@@ -64,20 +78,22 @@ where
     A: Send + 'static,
 {
     /// Batches that `run` carries out, all of one or nothing of it. It answers each request at its position. It finds
-    /// them in the order of `key`, the row that each one changes, so that batches of several processes take rows up in the
-    /// same order.
-    pub fn new<R>(
+    /// them in the order of `key`, which is that in which transactions lock, so that batches and others do not wait for each
+    /// other.
+    pub fn new<K, R>(
         name: &'static str,
-        key: fn(&T) -> Uuid,
+        key: impl Fn(&T) -> K + Send + Sync + 'static,
         run: impl Fn(Vec<T>) -> R + Send + Sync + 'static,
     ) -> Self
     where
+        K: Ord,
         R: Future<Output = Result<Vec<A>, sqlx::Error>> + Send + 'static,
     {
         Self(Arc::new(Inner {
             name,
-            key,
+            sort: Box::new(move |batch| batch.sort_by_key(|waiting| key(&waiting.request))),
             run: Box::new(move |batch| Box::pin(run(batch))),
+            longest: LONGEST,
             lane: Mutex::new(Lane {
                 waiting: VecDeque::new(),
                 under_way: false,
@@ -96,7 +112,11 @@ where
             if lane.waiting.len() >= MOST_WAITING {
                 return Err(Arc::new(sqlx::Error::PoolTimedOut));
             }
-            lane.waiting.push_back((request, answer));
+            lane.waiting.push_back(Waiting {
+                request,
+                span: Span::current(),
+                answer,
+            });
             !std::mem::replace(&mut lane.under_way, true)
         };
         if begins {
@@ -108,98 +128,123 @@ where
     }
 }
 
-impl<T, A> Inner<T, A> {
-    fn lane(&self) -> MutexGuard<'_, Lane<T, A>> {
-        self.lane.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl<T, A> Inner<T, A>
 where
     T: Clone + Send + Sync + 'static,
     A: Send + 'static,
 {
+    fn lane(&self) -> MutexGuard<'_, Lane<T, A>> {
+        self.lane.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Batch after batch, until nobody waits.
     async fn carry_out(self: Arc<Self>) {
-        let mut place = Place {
-            inner: Arc::clone(&self),
-            given_up: false,
-        };
-        while let Some((requests, answers)) = place.next() {
+        while let Some(batch) = self.next() {
             metrics::counter!("database_batches_total", "batch" => self.name).increment(1);
             metrics::counter!("database_batched_requests_total", "batch" => self.name)
-                .increment(requests.len() as u64);
-            let results = self.together(requests).await;
+                .increment(batch.len() as u64);
+            let span = batch[0].span.clone();
+            let (requests, answers): (Vec<T>, Vec<Answer<A>>) = batch
+                .into_iter()
+                .map(|waiting| (waiting.request, waiting.answer))
+                .unzip();
+            let together = AssertUnwindSafe(self.together(requests).instrument(span)).catch_unwind();
+            // After a panic, which was told by its hook, the answers are dropped, and whoever waits goes on.
+            let Ok(results) = together.await else { continue };
+            let away = results
+                .iter()
+                .find_map(|result| result.as_ref().err().filter(is_away).cloned());
+            // Of all these nobody may be left to hear it.
             for (answer, result) in answers.into_iter().zip(results) {
-                // Nobody may be left to hear it.
                 let _ = answer.send(result);
             }
+            // Who waited as long as they did shall not wait once more for the same.
+            if let Some(error) = away {
+                for waiting in std::mem::take(&mut self.lane().waiting) {
+                    let _ = waiting.answer.send(Err(Arc::clone(&error)));
+                }
+            }
         }
+    }
+
+    /// Those who wait longest and still listen. Where nobody does, the next who comes begins anew; that is settled in the
+    /// same breath, so that nobody comes in between and is forgotten.
+    fn next(&self) -> Option<Vec<Waiting<T, A>>> {
+        let mut lane = self.lane();
+        let mut batch = Vec::new();
+        while batch.len() < MOST_TOGETHER
+            && let Some(waiting) = lane.waiting.pop_front()
+        {
+            if !waiting.answer.is_closed() {
+                batch.push(waiting);
+            }
+        }
+        if batch.is_empty() {
+            lane.under_way = false;
+            return None;
+        }
+        drop(lane);
+        (self.sort)(&mut batch);
+        Some(batch)
     }
 
     async fn together(&self, requests: Vec<T>) -> Vec<Result<A, BatchError>> {
         let count = requests.len();
         let again = if count > 1 { requests.clone() } else { Vec::new() };
-        match (self.run)(requests).await {
+        match self.run(requests).await {
             Ok(answers) => answers.into_iter().map(Ok).collect(),
-            // One may have failed them all, by breaking a rule or by meeting somebody: the others shall not know.
-            Err(error) if count > 1 && classify(&error) != Failure::Unavailable => {
-                stream::iter(again)
-                    .map(|request| async {
-                        let mut answers = (self.run)(vec![request]).await?;
-                        answers.pop().ok_or_else(|| Arc::new(sqlx::Error::RowNotFound))
-                    })
-                    .buffered(ALONE_AT_ONCE)
-                    .collect()
-                    .await
+            Err(error) if count > 1 && may_be_of_one(&error) => self.each_alone(again).await,
+            Err(error) => vec_of(error, count),
+        }
+    }
+
+    /// One may have failed them all, by breaking a rule or by waiting for somebody: the others shall not know.
+    async fn each_alone(&self, requests: Vec<T>) -> Vec<Result<A, BatchError>> {
+        let mut results = Vec::with_capacity(requests.len());
+        for some in requests.chunks(ALONE_AT_ONCE) {
+            let alone = some.iter().map(|request| async {
+                let mut answers = self.run(vec![request.clone()]).await?;
+                answers.pop().ok_or_else(|| Arc::new(sqlx::Error::RowNotFound))
+            });
+            results.extend(join_all(alone).await);
+            let away = results
+                .iter()
+                .find_map(|result| result.as_ref().err().filter(is_away).cloned());
+            if let Some(error) = away {
+                results.resize_with(requests.len(), || Err(Arc::clone(&error)));
+                break;
             }
-            Err(error) => {
-                let error = Arc::new(error);
-                (0..count).map(|_| Err(Arc::clone(&error))).collect()
-            }
+        }
+        results
+    }
+
+    async fn run(&self, requests: Vec<T>) -> Result<Vec<A>, BatchError> {
+        match tokio::time::timeout(self.longest, (self.run)(requests)).await {
+            Ok(answers) => answers.map_err(Arc::new),
+            Err(late) => Err(Arc::new(sqlx::Error::Io(late.into()))),
         }
     }
 }
 
-/// The right to carry batches out, until nobody waits or it panics.
-struct Place<T, A> {
-    inner: Arc<Inner<T, A>>,
-    given_up: bool,
+fn vec_of<A>(error: BatchError, count: usize) -> Vec<Result<A, BatchError>> {
+    (0..count).map(|_| Err(Arc::clone(&error))).collect()
 }
 
-impl<T, A> Place<T, A> {
-    /// Those who wait longest and still listen. `None` gives the place up in the same breath, so that nobody comes in
-    /// between and is forgotten.
-    fn next(&mut self) -> Option<(Vec<T>, Vec<Answer<A>>)> {
-        let mut lane = self.inner.lane();
-        let mut batch = Vec::new();
-        while batch.len() < MOST_TOGETHER
-            && let Some((request, answer)) = lane.waiting.pop_front()
-        {
-            if !answer.is_closed() {
-                batch.push((request, answer));
-            }
-        }
-        if batch.is_empty() {
-            lane.under_way = false;
-            self.given_up = true;
-            return None;
-        }
-        drop(lane);
-        batch.sort_by_key(|(request, _)| (self.inner.key)(request));
-        Some(batch.into_iter().unzip())
-    }
+/// Whether no connection was to be had for as long as anybody waits for one.
+fn is_away(error: &&BatchError) -> bool {
+    matches!(
+        error.as_ref(),
+        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed
+    )
 }
 
-impl<T, A> Drop for Place<T, A> {
-    fn drop(&mut self) {
-        if !self.given_up {
-            let mut lane = self.inner.lane();
-            lane.under_way = false;
-            // They hear of it, and may come again.
-            lane.waiting.clear();
-        }
-    }
+/// Whether a batch can have failed because of one of its requests.
+fn may_be_of_one(error: &sqlx::Error) -> bool {
+    let waited_too_long = error.as_database_error().is_some_and(|error| {
+        // lock_not_available, query_canceled: a row that somebody else keeps locked.
+        matches!(error.code().as_deref(), Some("55P03" | "57014"))
+    });
+    waited_too_long || classify(error) != Failure::Unavailable
 }
 
 #[cfg(test)]
@@ -226,22 +271,25 @@ mod tests {
                 away,
             });
             let of_batches = Arc::clone(&house);
-            let key = |number: &u32| Uuid::from_u128((*number).into());
-            let batcher = Batcher::new("test", key, move |batch: Vec<u32>| {
-                let house = Arc::clone(&of_batches);
-                async move {
-                    house.gate.acquire().await.unwrap().forget();
-                    house.batches.lock().unwrap().push(batch.clone());
-                    assert!(!batch.contains(&99), "a panic");
-                    if house.away {
-                        return Err(sqlx::Error::PoolTimedOut);
+            let batcher = Batcher::new(
+                "test",
+                |number: &u32| *number,
+                move |batch: Vec<u32>| {
+                    let house = Arc::clone(&of_batches);
+                    async move {
+                        house.gate.acquire().await.unwrap().forget();
+                        house.batches.lock().unwrap().push(batch.clone());
+                        assert!(!batch.contains(&99), "a panic");
+                        if house.away {
+                            return Err(sqlx::Error::PoolTimedOut);
+                        }
+                        if batch.contains(&13) {
+                            return Err(sqlx::Error::RowNotFound);
+                        }
+                        Ok(batch.into_iter().map(|number| 2 * number).collect())
                     }
-                    if batch.contains(&13) {
-                        return Err(sqlx::Error::RowNotFound);
-                    }
-                    Ok(batch.into_iter().map(|number| 2 * number).collect())
-                }
-            });
+                },
+            );
             (house, batcher)
         }
 
@@ -306,6 +354,15 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_waits_while_the_database_does_not_answer_waits_once() {
+        let (house, batcher) = House::new(0, true);
+        let calls = join_all((0..200).map(|number| batcher.call(number)));
+        let results = tokio::join!(calls, async { house.gate.add_permits(1) }).0;
+        assert!(results.iter().all(Result::is_err));
+        assert_eq!(house.sizes(), [MOST_TOGETHER]);
+    }
+
+    #[tokio::test]
     async fn who_went_away_before_is_not_carried_out_and_who_goes_later_takes_nobody_along() {
         let (house, batcher) = House::new(0, false);
         let call = |number| {
@@ -349,11 +406,34 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_its_batchs_alone() {
-        let (_, batcher) = House::new(100, false);
-        for _ in 0..2 {
-            let crashed = batcher.call(99).await.unwrap_err();
-            assert!(matches!(*crashed, sqlx::Error::WorkerCrashed));
+        let (house, batcher) = House::new(0, false);
+        let call = |number| {
+            let batcher = batcher.clone();
+            tokio::spawn(async move { batcher.call(number).await })
+        };
+        let panics = call(99);
+        while !batcher.0.lane().under_way || !batcher.0.lane().waiting.is_empty() {
+            tokio::task::yield_now().await;
         }
-        assert_eq!(batcher.call(1).await.unwrap(), 2);
+        let waits = call(1);
+        while batcher.0.lane().waiting.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        house.gate.add_permits(10);
+        let crashed = panics.await.unwrap().unwrap_err();
+        assert!(matches!(*crashed, sqlx::Error::WorkerCrashed));
+        assert_eq!(waits.await.unwrap().unwrap(), 2);
+        assert_eq!(batcher.call(2).await.unwrap(), 4);
+    }
+
+    #[tokio::test]
+    async fn a_database_that_never_answers_holds_nobody_up_for_good() {
+        let (house, mut batcher) = House::new(0, false);
+        Arc::get_mut(&mut batcher.0).unwrap().longest = Duration::from_millis(50);
+        let late = batcher.call(1).await.unwrap_err();
+        assert!(matches!(*late, sqlx::Error::Io(_)));
+        assert_eq!(classify(&late), Failure::Unavailable);
+        house.gate.add_permits(1);
+        assert_eq!(batcher.call(2).await.unwrap(), 4);
     }
 }

@@ -59,7 +59,7 @@ impl App {
         pace: Duration,
         stop: CancellationToken,
     ) -> anyhow::Result<()> {
-        let mut ticks = tokio::time::interval(pace);
+        let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + pace, pace);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut after = None;
         loop {

@@ -138,7 +138,7 @@ pub(in crate::store) struct Beginning {
 
 /// Records payments that begin together: each with when, or `None` where something like it is there already.
 pub(in crate::store) fn beginnings(pool: PgPool) -> Batcher<Beginning, Option<OffsetDateTime>> {
-    let key = |begun: &Beginning| begun.new.reservation_id.as_uuid();
+    let key = |begun: &Beginning| begun.new.reservation_id;
     Batcher::new("payment_beginnings", key, move |batch| {
         let pool = pool.clone();
         async move { insert(&pool, &batch).await }

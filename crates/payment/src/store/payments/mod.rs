@@ -18,7 +18,7 @@ use crate::domain::{CardCharge, OrderId, Payment, PaymentKey};
 
 pub(super) use begin::{Beginning, KEY_HOURS, beginnings};
 pub use begin::{Inserted, RequestKey};
-pub(super) use transition::{Transition, transitions};
+pub(super) use transition::{Made, Transition, transitions};
 
 /// What a driver learns when it lengthens its lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

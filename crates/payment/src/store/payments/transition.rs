@@ -1,6 +1,6 @@
 //! Recording what a payment has become.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::time::Duration;
 
 use service_kit::database::Batcher;
@@ -9,7 +9,7 @@ use uuid::Uuid;
 use vocabulary::ProblemCode;
 
 use crate::domain::{self, OrderId, Payment, State};
-use crate::store::{Store, StoreError, superseded_unless};
+use crate::store::{Store, StoreError};
 
 /// A step of one payment, as it is to be recorded.
 #[derive(Debug, Clone)]
@@ -42,20 +42,35 @@ impl Store {
             })?,
             lease,
         };
-        superseded_unless(self.transitions.call(transition).await?)
+        match self.transitions.call(transition).await? {
+            Made::Moved => Ok(()),
+            Made::Superseded => Err(StoreError::Superseded),
+            Made::Short => Err(StoreError::InsufficientPoints),
+        }
     }
 }
 
-/// Records transitions that meet; each answer says whether the payment still was what the transition is from.
-pub(in crate::store) fn transitions(pool: PgPool) -> Batcher<Transition, bool> {
-    let key = |step: &Transition| step.next.payment_id.as_uuid();
+/// What came of one transition of a batch.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::store) enum Made {
+    /// The payment is what it was to become.
+    Moved,
+    /// The payment was not what the transition is from.
+    Superseded,
+    /// The wallet holds fewer points.
+    Short,
+}
+
+/// Records transitions that meet.
+pub(in crate::store) fn transitions(pool: PgPool) -> Batcher<Transition, Made> {
+    let key = |step: &Transition| step.next.payment_id;
     Batcher::new("payment_transitions", key, move |batch| {
         let pool = pool.clone();
         async move { record(&pool, &batch).await }
     })
 }
 
-async fn record(pool: &PgPool, batch: &[Transition]) -> Result<Vec<bool>, sqlx::Error> {
+async fn record(pool: &PgPool, batch: &[Transition]) -> Result<Vec<Made>, sqlx::Error> {
     fn column<'a, T>(batch: &'a [Transition], value: impl Fn(&'a Transition) -> T) -> Vec<T> {
         batch.iter().map(value).collect()
     }
@@ -64,9 +79,24 @@ async fn record(pool: &PgPool, batch: &[Transition]) -> Result<Vec<bool>, sqlx::
         moved.add(item, transition);
     }
     // Money moves with the one transition that was made, and not with another of the same payment: the position says
-    // which. Wallets are locked in the order of their users, so that no two batches wait for each other.
-    let made = sqlx::query_scalar!(
-        r#"WITH changed AS (
+    // which. Wallets are locked in the order of their users, so that no two batches wait for each other. Who is seen to be
+    // short is left out; where two take from one wallet at once, its constraint refuses them all, and each is tried alone.
+    let rows = sqlx::query!(
+        r#"WITH moved AS MATERIALIZED (
+               SELECT * FROM unnest($12::bigint[], $13::uuid[], $14::text[], $15::text[], $16::text[], $17::text[],
+                                    $18::bigint[], $19::uuid[])
+                             AS moved (item, id, operation, kind, debit, credit, amount, user_id)
+           ), short AS MATERIALIZED (
+               SELECT item FROM moved
+               WHERE debit = 'WALLET'
+                     AND amount > coalesce((SELECT balance FROM wallets AS w WHERE w.user_id = moved.user_id), 0)
+           ), wanted AS MATERIALIZED (
+               SELECT * FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::text[], $5::bigint[], $6::bigint[],
+                                    $7::integer[], $8::text[], $9::text[], $10::boolean[], $11::double precision[])
+                             WITH ORDINALITY
+                             AS wanted (payment_id, from_state, from_version, state, version, fence, attempt,
+                                        failure_code, next_order_id, ends, lease, item)
+           ), changed AS (
                UPDATE payments AS p
                SET state = wanted.state, version = wanted.version, fence = wanted.fence, attempt = wanted.attempt,
                    tries = 0, failure_code = wanted.failure_code, next_order_id = wanted.next_order_id,
@@ -76,24 +106,21 @@ async fn record(pool: &PgPool, batch: &[Transition]) -> Result<Vec<bool>, sqlx::
                    payment_key = CASE WHEN NOT wanted.ends THEN payment_key END,
                    resume_at = CASE WHEN NOT wanted.ends
                                     THEN (SELECT frontrow_now()) + make_interval(secs => wanted.lease) END
-               FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::text[], $5::bigint[], $6::bigint[], $7::integer[],
-                           $8::text[], $9::text[], $10::boolean[], $11::double precision[])
-                    WITH ORDINALITY
-                    AS wanted (payment_id, from_state, from_version, state, version, fence, attempt, failure_code,
-                               next_order_id, ends, lease, item)
+               FROM wanted
                WHERE p.payment_id = wanted.payment_id AND p.state = wanted.from_state
-                     AND p.version = wanted.from_version
+                     AND p.version = wanted.from_version AND wanted.item NOT IN (SELECT item FROM short)
                RETURNING wanted.item, p.payment_id, p.user_id
            ), posted AS (
                INSERT INTO transfers (transfer_id, operation, kind, debit, credit, user_id, amount, payment_id, created_at)
                SELECT moved.id, moved.operation, moved.kind, moved.debit, moved.credit, changed.user_id,
                       moved.amount, changed.payment_id, (SELECT frontrow_now())
-               FROM changed JOIN unnest($12::bigint[], $13::uuid[], $14::text[], $15::text[], $16::text[], $17::text[],
-                                        $18::bigint[])
-                                 AS moved (item, id, operation, kind, debit, credit, amount) USING (item)
+               FROM changed JOIN moved USING (item)
                ORDER BY changed.user_id, moved.id
            )
-           SELECT item AS "item!" FROM changed"#,
+           SELECT item AS "item!", false AS "short!" FROM changed
+           UNION ALL
+           SELECT item, true FROM short JOIN wanted USING (item) JOIN payments AS p USING (payment_id)
+           WHERE p.state = wanted.from_state AND p.version = wanted.from_version"#,
         &column(batch, |step| step.next.payment_id.as_uuid()),
         &column(batch, |step| step.from.0.as_str()) as &[&str],
         &column(batch, |step| step.from.1),
@@ -112,11 +139,18 @@ async fn record(pool: &PgPool, batch: &[Transition]) -> Result<Vec<bool>, sqlx::
         &moved.debits as &[&str],
         &moved.credits as &[&str],
         &moved.amounts,
+        &moved.users,
     )
     .fetch_all(pool)
     .await?;
-    let made: HashSet<i64> = made.into_iter().collect();
-    Ok((1..).zip(batch).map(|(item, _)| made.contains(&item)).collect())
+    let made: HashMap<i64, Made> = rows
+        .into_iter()
+        .map(|row| (row.item, if row.short { Made::Short } else { Made::Moved }))
+        .collect();
+    Ok((1..)
+        .zip(batch)
+        .map(|(item, _)| made.get(&item).copied().unwrap_or(Made::Superseded))
+        .collect())
 }
 
 /// The transfers of a batch, column by column.
@@ -129,6 +163,7 @@ struct Moved {
     debits: Vec<&'static str>,
     credits: Vec<&'static str>,
     amounts: Vec<i64>,
+    users: Vec<Uuid>,
 }
 
 impl Moved {
@@ -143,6 +178,7 @@ impl Moved {
             self.debits.push(movement.kind.debit());
             self.credits.push(movement.kind.credit());
             self.amounts.push(movement.amount.get());
+            self.users.push(transition.next.user_id.as_uuid());
         }
     }
 }

@@ -37,8 +37,6 @@ const PAYMENTS_PER_SECOND_AT_MOST: usize = 3_000;
 
 /// What is held waits long to be paid.
 const LONG_HOLDS: (&str, &str) = ("HOLD_SECONDS", "3600");
-/// The payment provider takes as many cards at once as there are clients.
-const MANY_CARDS: (&str, &str) = ("PROVIDER_MAX_CONCURRENT_CALLS", "512");
 
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Options {
@@ -66,7 +64,10 @@ pub(crate) async fn run(
     // Before the long part.
     pgbench::program()?;
     report.heading("a system of its own");
-    let environment = [&FROM_ONE_ADDRESS[..], &[LONG_HOLDS, MANY_CARDS]].concat();
+    // The provider is asked for as many cards at once as there are clients, and sagas are resumed beside them.
+    let cards = (u64::from(options.concurrency) + 512).to_string();
+    let cards = ("PROVIDER_MAX_CONCURRENT_CALLS", cards.as_str());
+    let environment = [&FROM_ONE_ADDRESS[..], &[LONG_HOLDS, cards]].concat();
     stage.start(root, bin_dir, &environment, report).await?;
     let postgres = Postgres::connect(&stage.postgres()?).await?;
     let facts = Facts::gather(root, &postgres).await?;
