@@ -31,7 +31,7 @@ impl Application {
     /// An address is taken, or a URL can't be used.
     pub async fn build(config: Config) -> anyhow::Result<Self> {
         let mut host = Host::open(config.admin_addr, config.drain).await?;
-        let pool = config.database.pool_of_fixed_plans()?;
+        let pool = config.database.pool_without_scans()?;
         let store = Store::new(pool.clone());
         let booking = Arc::new(Booking::new(
             store.clone(),

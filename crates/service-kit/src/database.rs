@@ -89,14 +89,14 @@ impl DatabaseConfig {
         Ok(self.pool_with(self.options()?))
     }
 
-    /// As [`DatabaseConfig::pool`], for a service whose statements find their rows by an index whatever they are asked for, and
-    /// run often: they are planned once and not for each batch, and never for the size that a table has on its first day.
+    /// As [`DatabaseConfig::pool`], for a service whose statements look their rows up in an index whatever they are asked for.
+    /// A plan that reads a whole table is best while the table is empty, and may be kept when it is not any more; so none
+    /// does where there is another.
     ///
     /// # Errors
     /// The URL cannot be read.
-    pub fn pool_of_fixed_plans(&self) -> anyhow::Result<PgPool> {
+    pub fn pool_without_scans(&self) -> anyhow::Result<PgPool> {
         Ok(self.pool_with(self.options()?.options([
-            ("plan_cache_mode", "force_generic_plan"),
             ("enable_seqscan", "off"),
             // It compiles what is thought to be slow, as a scan is that has no other way.
             ("jit", "off"),

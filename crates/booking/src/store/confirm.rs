@@ -72,14 +72,18 @@ async fn confirm(pool: &PgPool, batch: &[Confirmation]) -> Result<Vec<Option<Con
     let ids: Vec<_> = batch.iter().map(|one| one.id.as_uuid()).collect();
     let versions: Vec<_> = batch.iter().map(|one| one.version).collect();
     let payments: Vec<_> = batch.iter().map(|one| one.payment.as_uuid()).collect();
+    // The state comes with the batch, so that no plan looks for all that are in it.
     let rows = sqlx::query!(
-        r#"WITH confirmed AS (
+        r#"WITH wanted AS MATERIALIZED (
+               SELECT *, 'PAYING' AS from_state
+               FROM unnest($1::uuid[], $2::bigint[], $3::uuid[]) WITH ORDINALITY
+                    AS wanted (reservation_id, version, payment_id, item)
+           ), confirmed AS (
                UPDATE reservations AS r
                SET state = 'CONFIRMED', version = r.version + 1, lapses_at = NULL, paying_since = NULL,
                    payment_unknown = false
-               FROM unnest($1::uuid[], $2::bigint[], $3::uuid[]) WITH ORDINALITY
-                    AS wanted (reservation_id, version, payment_id, item)
-               WHERE r.reservation_id = wanted.reservation_id AND r.state = 'PAYING' AND r.version = wanted.version
+               FROM wanted
+               WHERE r.reservation_id = wanted.reservation_id AND r.state = wanted.from_state AND r.version = wanted.version
                      AND r.payment_id = wanted.payment_id AND NOT date_is_canceled(schedule_id)
                RETURNING item, r.reservation_id, visit_id, r.version
            ), sold AS (
