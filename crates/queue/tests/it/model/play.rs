@@ -376,10 +376,10 @@ impl Play<'_> {
             let Some(view) = snapshot.rooms.get(&self.house.concert) else {
                 continue;
             };
-            let (was, is) = (self.shown[replica], view.room.serving.0);
+            let (was, is, committed) = (self.shown[replica], view.room.serving.0, self.seen.serving);
             must!(
-                was <= is && is <= self.seen.serving,
-                "promise 12: replica {replica} shows {is} after {was}"
+                was <= is && is <= committed,
+                "promise 12: replica {replica} shows {is} after {was}, where {committed} is committed"
             );
             self.shown[replica] = is;
         }
