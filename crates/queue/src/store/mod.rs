@@ -6,7 +6,6 @@
 
 mod answers;
 mod draws;
-mod end_visit;
 mod line;
 mod lobby;
 mod numbers;

@@ -4,17 +4,15 @@
 //! admits a visit shares the first; who must see every admission begun before (a new epoch, changed settings, the settling
 //! of claims) has it alone. What is read under a lock is read by a later statement, so that it is not older than the lock.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use service_kit::database::{BatchError, Batcher, Failure, begin, classify};
+use service_kit::database::{Failure, begin, classify};
 use sqlx::migrate::Migrator;
 use sqlx::{PgPool, Postgres, Transaction};
 use time::OffsetDateTime;
 use vocabulary::{ConcertId, QueueNumber, UserId, VisitId};
 
 use super::answers::Claimed;
-use super::end_visit::{End, ends};
 use super::rooms::RoomRow;
 use crate::domain::{Event, HOLD_LEASE, Place, Visit, VisitState};
 
@@ -29,20 +27,14 @@ const SWEEP_LIMIT: i64 = 1_000;
 pub enum StoreError {
     /// The database is away or overloaded: come again.
     #[error("the database is away")]
-    Unavailable(#[source] BatchError),
+    Unavailable(#[source] sqlx::Error),
     /// A fault of ours.
     #[error("the database refused a statement")]
-    Bug(#[source] BatchError),
+    Bug(#[source] sqlx::Error),
 }
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        Arc::new(error).into()
-    }
-}
-
-impl From<BatchError> for StoreError {
-    fn from(error: BatchError) -> Self {
         match classify(&error) {
             Failure::Unavailable | Failure::Conflict => Self::Unavailable(error),
             Failure::Bug => Self::Bug(error),
@@ -87,11 +79,10 @@ pub struct Ended {
     pub number: QueueNumber,
 }
 
-/// Rooms and visits in Postgres. Clones share the pool and the batches.
+/// Rooms and visits in Postgres. Clones share the pool.
 #[derive(Debug, Clone)]
 pub struct VisitStore {
     pub(super) pool: PgPool,
-    pub(super) ends: Batcher<End, Option<Ended>>,
 }
 
 struct VisitRow {
@@ -121,11 +112,8 @@ impl TryFrom<VisitRow> for Visit {
 impl VisitStore {
     /// Kept behind these connections.
     #[must_use]
-    pub fn new(pool: PgPool) -> Self {
-        Self {
-            ends: ends(pool.clone()),
-            pool,
-        }
+    pub const fn new(pool: PgPool) -> Self {
+        Self { pool }
     }
 
     /// A room together with one of its numbers. `None`: there is no such room.
@@ -329,7 +317,31 @@ impl VisitStore {
         }
     }
 
-    pub(super) async fn too_late_or_unknown(&self, visit: VisitId) -> Result<Transition, StoreError> {
+    /// The visit's hold ended, by `event`: [`Event::Paid`] or [`Event::HoldEnded`].
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn end_visit(&self, visit: VisitId, event: Event) -> Result<Transition, StoreError> {
+        let to = match event {
+            Event::Paid => VisitState::Completed,
+            _ => VisitState::Expired,
+        };
+        let moved = sqlx::query!(
+            "UPDATE visits SET state = $2, hold_lease_until = NULL, ended_at = frontrow_now(), version = version + 1
+            WHERE visit_id = $1 AND state = ANY($3) RETURNING concert_id, user_id, number",
+            visit.as_uuid(),
+            to.as_str(),
+            &VisitState::allowing(event),
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        match moved {
+            Some(row) => Ok(Transition::Moved(ended(row.concert_id, row.user_id, row.number))),
+            None => self.too_late_or_unknown(visit).await,
+        }
+    }
+
+    async fn too_late_or_unknown(&self, visit: VisitId) -> Result<Transition, StoreError> {
         let known = sqlx::query_scalar!(
             r#"SELECT EXISTS (SELECT FROM visits WHERE visit_id = $1) AS "known!""#,
             visit.as_uuid()
@@ -436,7 +448,7 @@ pub(super) async fn stop_admissions(
     Ok(())
 }
 
-pub(super) fn ended(concert_id: uuid::Uuid, user_id: uuid::Uuid, value: i64) -> Ended {
+fn ended(concert_id: uuid::Uuid, user_id: uuid::Uuid, value: i64) -> Ended {
     Ended {
         concert_id: ConcertId::from_uuid(concert_id),
         user_id: UserId::from_uuid(user_id),
@@ -455,5 +467,5 @@ pub(super) fn sql(number: QueueNumber) -> i64 {
 
 /// What a row says that it cannot say: the constraints were circumvented.
 pub(super) fn unreadable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
-    sqlx::Error::Decode(error.into()).into()
+    StoreError::Bug(sqlx::Error::Decode(error.into()))
 }
