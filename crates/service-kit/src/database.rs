@@ -19,7 +19,7 @@ use crate::config::Environment;
 use crate::health::Gate;
 use crate::rounds;
 
-pub use batch::{BatchError, Batcher};
+pub use batch::{BatchError, Batcher, by_position};
 
 const CLOCK: &str = include_str!("../sql/clock.sql");
 const PROBE_EVERY: Duration = Duration::from_millis(250);

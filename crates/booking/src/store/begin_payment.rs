@@ -1,9 +1,8 @@
 //! `PENDING -> PAYING`, for all payments that begin together in one statement.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
-use service_kit::database::Batcher;
+use service_kit::database::{Batcher, by_position};
 use sqlx::PgPool;
 use time::OffsetDateTime;
 use vocabulary::{PaymentId, ReservationId, ScheduleId};
@@ -82,7 +81,8 @@ async fn begin(pool: &PgPool, batch: &[Beginning]) -> Result<Vec<Option<Begun>>,
                     AS wanted (reservation_id, version, payment_id, grace, item)
            )
            UPDATE reservations AS r
-           SET state = 'PAYING', version = r.version + 1, payment_id = wanted.payment_id, paying_since = (SELECT frontrow_now()),
+           SET state = 'PAYING', version = r.version + 1, payment_id = wanted.payment_id,
+               paying_since = (SELECT frontrow_now()),
                lapses_at = greatest(expires_at, (SELECT frontrow_now()) + make_interval(secs => wanted.grace))
            FROM wanted
            WHERE r.reservation_id = wanted.reservation_id AND r.state = wanted.from_state AND r.version = wanted.version
@@ -96,18 +96,12 @@ async fn begin(pool: &PgPool, batch: &[Beginning]) -> Result<Vec<Option<Begun>>,
     )
     .fetch_all(pool)
     .await?;
-    let begun: HashMap<i64, Begun> = rows
-        .into_iter()
-        .map(|row| {
-            let begun = Begun {
-                version: row.version,
-                lapses_at: row.lapses_at,
-            };
-            (row.item, begun)
-        })
-        .collect();
-    Ok((1..)
-        .zip(batch)
-        .map(|(item, _)| begun.get(&item).copied())
-        .collect())
+    let begun = rows.into_iter().map(|row| {
+        let begun = Begun {
+            version: row.version,
+            lapses_at: row.lapses_at,
+        };
+        (row.item, begun)
+    });
+    Ok(by_position(batch.len(), begun))
 }

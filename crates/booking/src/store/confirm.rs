@@ -1,8 +1,6 @@
 //! `PAYING -> CONFIRMED`, and the seats `OCCUPIED`, for all payments that settle together in one statement.
 
-use std::collections::HashMap;
-
-use service_kit::database::Batcher;
+use service_kit::database::{Batcher, by_position};
 use sqlx::PgPool;
 use vocabulary::{PaymentId, ReservationId, ScheduleId};
 
@@ -103,18 +101,12 @@ async fn confirm(pool: &PgPool, batch: &[Confirmation]) -> Result<Vec<Option<Con
     )
     .fetch_all(pool)
     .await?;
-    let confirmed: HashMap<i64, Confirmed> = rows
-        .into_iter()
-        .map(|row| {
-            let confirmed = Confirmed {
-                version: row.version,
-                notice: NoticeId(row.notice_id),
-            };
-            (row.item, confirmed)
-        })
-        .collect();
-    Ok((1..)
-        .zip(batch)
-        .map(|(item, _)| confirmed.get(&item).copied())
-        .collect())
+    let confirmed = rows.into_iter().map(|row| {
+        let confirmed = Confirmed {
+            version: row.version,
+            notice: NoticeId(row.notice_id),
+        };
+        (row.item, confirmed)
+    });
+    Ok(by_position(batch.len(), confirmed))
 }

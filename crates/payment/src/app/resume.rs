@@ -34,7 +34,8 @@ impl App {
         Ok(count)
     }
 
-    /// Resumes what is due of one kind every `pace`, from one `pace` on, until `stop`. A slow saga holds up its own place and no other.
+    /// Resumes what is due of one kind every `pace`, from one `pace` on, until `stop`. A slow saga holds up its own place and no
+    /// other.
     ///
     /// # Errors
     /// Never; the type is that of a task.

@@ -151,9 +151,7 @@ where
             let together = AssertUnwindSafe(self.together(requests).instrument(span)).catch_unwind();
             // After a panic, which was told by its hook, the answers are dropped, and whoever waits goes on.
             let Ok(results) = together.await else { continue };
-            let away = results
-                .iter()
-                .find_map(|result| result.as_ref().err().filter(is_away).cloned());
+            let away = away(&results);
             // Of all these nobody may be left to hear it.
             for (answer, result) in answers.into_iter().zip(results) {
                 let _ = answer.send(result);
@@ -194,7 +192,7 @@ where
         match self.run(requests).await {
             Ok(answers) => answers.into_iter().map(Ok).collect(),
             Err(error) if count > 1 && may_be_of_one(&error) => self.each_alone(again).await,
-            Err(error) => vec_of(error, count),
+            Err(error) => (0..count).map(|_| Err(Arc::clone(&error))).collect(),
         }
     }
 
@@ -207,10 +205,7 @@ where
                 answers.pop().ok_or_else(|| Arc::new(sqlx::Error::RowNotFound))
             });
             results.extend(join_all(alone).await);
-            let away = results
-                .iter()
-                .find_map(|result| result.as_ref().err().filter(is_away).cloned());
-            if let Some(error) = away {
+            if let Some(error) = away(&results) {
                 results.resize_with(requests.len(), || Err(Arc::clone(&error)));
                 break;
             }
@@ -226,16 +221,29 @@ where
     }
 }
 
-fn vec_of<A>(error: BatchError, count: usize) -> Vec<Result<A, BatchError>> {
-    (0..count).map(|_| Err(Arc::clone(&error))).collect()
+/// The answers of a batch of `count` from rows that name the position of theirs, from 1 on as `WITH ORDINALITY` counts; `None`
+/// where no row does.
+pub fn by_position<A: Clone>(count: usize, rows: impl IntoIterator<Item = (i64, A)>) -> Vec<Option<A>> {
+    let mut answers = vec![None; count];
+    for (position, answer) in rows {
+        if let Some(place) = usize::try_from(position - 1)
+            .ok()
+            .and_then(|index| answers.get_mut(index))
+        {
+            *place = Some(answer);
+        }
+    }
+    answers
 }
 
-/// Whether no connection was to be had for as long as anybody waits for one.
-fn is_away(error: &&BatchError) -> bool {
-    matches!(
-        error.as_ref(),
-        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed
-    )
+/// The failure of whoever got no connection for as long as anybody waits for one.
+fn away<A>(results: &[Result<A, BatchError>]) -> Option<BatchError> {
+    results.iter().find_map(|result| match result {
+        Err(error) if matches!(**error, sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed) => {
+            Some(Arc::clone(error))
+        }
+        _ => None,
+    })
 }
 
 /// Whether a batch can have failed because of one of its requests.
@@ -303,6 +311,12 @@ mod tests {
             .iter()
             .map(|result| result.as_ref().ok().copied())
             .collect()
+    }
+
+    #[test]
+    fn answers_stand_where_their_requests_stood() {
+        let rows = [(3, 'c'), (1, 'a'), (0, 'x'), (5, 'y')];
+        assert_eq!(by_position(4, rows), [Some('a'), None, Some('c'), None]);
     }
 
     #[tokio::test]

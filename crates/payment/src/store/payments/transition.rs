@@ -1,9 +1,8 @@
 //! Recording what a payment has become.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
-use service_kit::database::Batcher;
+use service_kit::database::{Batcher, by_position};
 use sqlx::PgPool;
 use uuid::Uuid;
 use vocabulary::ProblemCode;
@@ -143,14 +142,11 @@ async fn record(pool: &PgPool, batch: &[Transition]) -> Result<Vec<Made>, sqlx::
     )
     .fetch_all(pool)
     .await?;
-    let made: HashMap<i64, Made> = rows
+    let made = rows
         .into_iter()
-        .map(|row| (row.item, if row.short { Made::Short } else { Made::Moved }))
-        .collect();
-    Ok((1..)
-        .zip(batch)
-        .map(|(item, _)| made.get(&item).copied().unwrap_or(Made::Superseded))
-        .collect())
+        .map(|row| (row.item, if row.short { Made::Short } else { Made::Moved }));
+    let made = by_position(batch.len(), made).into_iter();
+    Ok(made.map(|made| made.unwrap_or(Made::Superseded)).collect())
 }
 
 /// The transfers of a batch, column by column.
