@@ -17,6 +17,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         prost::Message::encode_to_vec(&descriptors),
     )?;
     tonic_prost_build::configure()
+        .extern_path(".google.rpc", "::tonic_types::pb")
         // Requests travel through generic layers that log with Debug: secrets must not be part of it.
         .skip_debug([
             "frontrow.auth.v1.Tokens",

@@ -248,18 +248,16 @@ fn queue_rows() -> Vec<Wrong> {
             &queue::EndPageRequest { visit_id: no_id() },
             &["visitId"],
         ),
+        wrong("EndVisits", &queue::EndVisitsRequest::default(), &["visits"]),
         wrong(
-            "EndVisit",
-            &queue::EndVisitRequest::default(),
-            &["visitId", "outcome"],
-        ),
-        wrong(
-            "EndVisit",
-            &queue::EndVisitRequest {
-                visit_id: id(),
-                outcome: 99,
+            "EndVisits",
+            &queue::EndVisitsRequest {
+                visits: vec![queue::VisitToEnd {
+                    visit_id: id(),
+                    outcome: 99,
+                }],
             },
-            &["outcome"],
+            &["visits[0].outcome"],
         ),
     ]
 }
@@ -542,10 +540,6 @@ fn booking_rows() -> Vec<Wrong> {
         seat_ids: vec![id()],
         idempotency_key: String::new(),
     };
-    let credential = |credential| booking::GetPayableRequest {
-        reservation_id: id(),
-        credential: Some(booking::PaymentCredential { credential }),
-    };
     vec![
         wrong(
             "OpenSchedule",
@@ -710,14 +704,6 @@ fn booking_rows() -> Vec<Wrong> {
             &["seatIds", "seatIds[1]", "seatIds[2]", "seatIds[3]", "seatIds[4]"],
         ),
         wrong(
-            "BeginPayment",
-            &booking::BeginPaymentRequest {
-                reservation_id: id(),
-                ..Default::default()
-            },
-            &["paymentId"],
-        ),
-        wrong(
             "MarkPaymentUnknown",
             &booking::MarkPaymentUnknownRequest {
                 reservation_id: id(),
@@ -727,13 +713,16 @@ fn booking_rows() -> Vec<Wrong> {
             &["version"],
         ),
         wrong(
-            "ConfirmReservation",
-            &booking::ConfirmReservationRequest {
-                reservation_id: id(),
-                payment_id: id(),
-                version: 0,
+            "ConfirmReservations",
+            &booking::ConfirmReservationsRequest::default(),
+            &["reservations"],
+        ),
+        wrong(
+            "ConfirmReservations",
+            &booking::ConfirmReservationsRequest {
+                reservations: vec![booking::ReservationToConfirm::default(); 65],
             },
-            &["version"],
+            &["reservations"],
         ),
         wrong(
             "ReleasePayment",
@@ -776,30 +765,34 @@ fn booking_rows() -> Vec<Wrong> {
             &booking::ReleaseReservationRequest::default(),
             &["userId", "reservationId"],
         ),
+        // Of each payable, payment and reservation the outcome says what is wrong with it.
         wrong(
-            "GetPayable",
-            &booking::GetPayableRequest::default(),
-            &["reservationId", "credential"],
-        ),
-        wrong("GetPayable", &credential(None), &["credential"]),
-        wrong(
-            "GetPayable",
-            &credential(Some(Credential::Queue(booking::QueueCredential::default()))),
-            &["credential.queue.userId"],
+            "GetPayables",
+            &booking::GetPayablesRequest::default(),
+            &["payables"],
         ),
         wrong(
-            "BeginPayment",
-            &booking::BeginPaymentRequest::default(),
-            &["reservationId", "paymentId"],
+            "GetPayables",
+            &booking::GetPayablesRequest {
+                payables: vec![booking::PayableToGet::default(); 65],
+            },
+            &["payables"],
+        ),
+        wrong(
+            "BeginPayments",
+            &booking::BeginPaymentsRequest::default(),
+            &["payments"],
+        ),
+        wrong(
+            "BeginPayments",
+            &booking::BeginPaymentsRequest {
+                payments: vec![booking::PaymentToBegin::default(); 65],
+            },
+            &["payments"],
         ),
         wrong(
             "MarkPaymentUnknown",
             &booking::MarkPaymentUnknownRequest::default(),
-            &["reservationId", "paymentId", "version"],
-        ),
-        wrong(
-            "ConfirmReservation",
-            &booking::ConfirmReservationRequest::default(),
             &["reservationId", "paymentId", "version"],
         ),
         wrong(

@@ -3,6 +3,7 @@
 //! Prost types stay in this file and in `grpc`; a reservation that is only passed on to the caller travels sealed.
 
 mod paid;
+mod together;
 
 use contracts::booking as proto;
 use contracts::{BookingClient, amount, parse_id, timestamp, word_of_reservation_status};
@@ -11,6 +12,7 @@ use service_kit::problem::Problem;
 use vocabulary::{Amount, ConcertId, Currency, PaymentId, ProblemCode, QueueNumber};
 use vocabulary::{ReservationId, ReservationStatus, UserId};
 
+use self::together::Together;
 use crate::domain::{OrderId, Payment, Refund, RefundReason};
 
 /// What allows its bearer to pay.
@@ -34,10 +36,10 @@ impl std::fmt::Debug for Credential {
     }
 }
 
-/// A reservation, as far as a payment cares.
+/// What a payment would have to cover.
 #[derive(Debug, Clone)]
-pub struct Reservation {
-    /// Whose.
+pub struct Payable {
+    /// Whose reservation.
     pub user_id: UserId,
     /// Where it stands.
     pub status: ReservationStatus,
@@ -47,8 +49,24 @@ pub struct Reservation {
     pub currency: Currency,
     /// The order that the next card attempt is for.
     pub order_id: Option<OrderId>,
-    /// The fence.
-    pub version: u64,
+}
+
+/// A payment that has its reservation.
+#[derive(Debug, Clone)]
+pub struct Begun {
+    /// What the payment has to show from now on.
+    pub fence: u64,
+    /// The order that the next card attempt is for.
+    pub order_id: Option<OrderId>,
+}
+
+/// A reservation, as far as a payment cares.
+#[derive(Debug, Clone)]
+pub struct Reservation {
+    /// Where it stands.
+    pub status: ReservationStatus,
+    /// The order that the next card attempt is for.
+    pub order_id: Option<OrderId>,
     /// All of it, for the caller.
     pub sealed: Sealed,
 }
@@ -112,18 +130,21 @@ impl BookingError {
 
 type Result<T> = std::result::Result<T, BookingError>;
 
-/// Calls booking. Clones share the connection.
+/// Calls booking. Clones share the connection, and the calls that payments make together.
 #[derive(Debug, Clone)]
 pub struct Booking {
     client: BookingClient,
+    together: Together,
 }
 
 impl Booking {
     /// Calls through `channel`.
     #[must_use]
     pub fn new(channel: Channel) -> Self {
+        let client = contracts::booking_client(channel);
         Self {
-            client: contracts::booking_client(channel),
+            together: Together::new(&client),
+            client,
         }
     }
 
@@ -131,11 +152,7 @@ impl Booking {
     ///
     /// # Errors
     /// The credential or the reservation does not allow a payment.
-    pub async fn payable(
-        &self,
-        reservation_id: ReservationId,
-        credential: &Credential,
-    ) -> Result<Reservation> {
+    pub async fn payable(&self, reservation_id: ReservationId, credential: &Credential) -> Result<Payable> {
         use proto::payment_credential::Credential as Wire;
         let credential = match credential {
             Credential::PaymentToken(token) => Wire::PaymentToken(token.clone()),
@@ -149,19 +166,23 @@ impl Booking {
                 number: number.0,
             }),
         };
-        let request = proto::GetPayableRequest {
+        let wanted = proto::PayableToGet {
             reservation_id: reservation_id.to_string(),
             credential: Some(proto::PaymentCredential {
                 credential: Some(credential),
             }),
         };
-        let answer = self.client.clone().get_payable(request).await;
-        read(
-            answer
-                .map_err(|status| BookingError::of(&status))?
-                .into_inner()
-                .reservation,
-        )
+        let payable = self.together.payable(wanted).await?;
+        Ok(Payable {
+            user_id: parse_id("userId", &payable.user_id).map_err(BookingError::Undecided)?,
+            status: status(payable.status)?,
+            total: amount("total", payable.total).map_err(BookingError::Undecided)?,
+            currency: payable
+                .currency
+                .parse()
+                .map_err(|_| BookingError::garbled("the reservation has no currency"))?,
+            order_id: OrderId::new(&payable.order_id).ok(),
+        })
     }
 
     /// The reservation as its owner sees it.
@@ -182,22 +203,20 @@ impl Booking {
         )
     }
 
-    /// PENDING -> PAYING for this payment; the answer's version is the fence. Again for the same payment: the same.
+    /// PENDING -> PAYING for this payment. Again for the same payment: the same.
     ///
     /// # Errors
     /// The reservation cannot be paid by this payment.
-    pub async fn begin(&self, reservation_id: ReservationId, payment_id: PaymentId) -> Result<Reservation> {
-        let request = proto::BeginPaymentRequest {
+    pub async fn begin(&self, reservation_id: ReservationId, payment_id: PaymentId) -> Result<Begun> {
+        let beginning = proto::PaymentToBegin {
             reservation_id: reservation_id.to_string(),
             payment_id: payment_id.to_string(),
         };
-        let answer = self.client.clone().begin_payment(request).await;
-        read(
-            answer
-                .map_err(|status| BookingError::of(&status))?
-                .into_inner()
-                .reservation,
-        )
+        let begun = self.together.begin(beginning).await?;
+        Ok(Begun {
+            fence: begun.version,
+            order_id: OrderId::new(&begun.order_id).ok(),
+        })
     }
 
     /// Keeps PAYING from lapsing until the payment's outcome is known. Also the question whether it still stands.
@@ -219,18 +238,12 @@ impl Booking {
     /// # Errors
     /// Expiry was first.
     pub async fn confirm(&self, payment: &Payment) -> Result<Reservation> {
-        let request = proto::ConfirmReservationRequest {
+        let paid = proto::ReservationToConfirm {
             reservation_id: payment.reservation_id.to_string(),
             payment_id: payment.payment_id.to_string(),
             version: fence(payment)?,
         };
-        let answer = self.client.clone().confirm_reservation(request).await;
-        read(
-            answer
-                .map_err(|status| BookingError::of(&status))?
-                .into_inner()
-                .reservation,
-        )
+        read(Some(self.together.confirm(paid).await?))
     }
 
     /// PAYING -> PENDING or EXPIRED.
@@ -324,23 +337,18 @@ fn fence(payment: &Payment) -> Result<u64> {
         .ok_or_else(|| BookingError::garbled("the payment has no fence"))
 }
 
-fn read(reservation: Option<proto::Reservation>) -> Result<Reservation> {
-    let wire = reservation.ok_or_else(|| BookingError::garbled("the answer has no reservation"))?;
-    let status = proto::ReservationStatus::try_from(wire.status)
+fn status(wire: i32) -> Result<ReservationStatus> {
+    proto::ReservationStatus::try_from(wire)
         .ok()
         .and_then(word_of_reservation_status)
-        .ok_or_else(|| BookingError::garbled("the reservation has no status"))?;
-    let currency = wire
-        .currency
-        .parse()
-        .map_err(|_| BookingError::garbled("the reservation has no currency"))?;
+        .ok_or_else(|| BookingError::garbled("the reservation has no status"))
+}
+
+fn read(reservation: Option<proto::Reservation>) -> Result<Reservation> {
+    let wire = reservation.ok_or_else(|| BookingError::garbled("the answer has no reservation"))?;
     Ok(Reservation {
-        user_id: parse_id("userId", &wire.user_id).map_err(BookingError::Undecided)?,
-        status,
-        total: amount("total", wire.total).map_err(BookingError::Undecided)?,
-        currency,
+        status: status(wire.status)?,
         order_id: OrderId::new(&wire.order_id).ok(),
-        version: wire.version,
         sealed: Sealed(Box::new(wire)),
     })
 }

@@ -29,7 +29,7 @@ impl Application {
     /// An address is taken, or a URL is none.
     pub async fn build(config: Config) -> anyhow::Result<Self> {
         let mut host = Host::open(config.admin_addr, config.drain).await?;
-        let pool = config.database.pool()?;
+        let pool = config.database.pool_without_scans()?;
         let beacon = config.beacon.map(Beacon::new).transpose()?;
         let queue = Arc::new(Queue::new(
             VisitStore::new(pool.clone()),

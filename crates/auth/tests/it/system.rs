@@ -261,7 +261,7 @@ not_scripted!(
     get_proof: GetProofRequest -> GetProofResponse,
     check_visit: CheckVisitRequest -> CheckVisitResponse,
     end_page: EndPageRequest -> EndPageResponse,
-    end_visit: EndVisitRequest -> EndVisitResponse,
+    end_visits: EndVisitsRequest -> EndVisitsResponse,
 );
 
 /// Well beyond the grace in which a refresh may be retried.

@@ -1,10 +1,10 @@
 //! What booking does, one file per use case. There is no SQL and no transport here.
 
-mod begin_payment;
+mod begin_payments;
 mod cancel_reservation;
 mod cancel_schedule;
 mod close_schedule;
-mod confirm;
+mod confirm_reservations;
 mod count_seats;
 mod expire_due;
 mod get_reservations;
@@ -14,7 +14,7 @@ mod mark_payment_unknown;
 mod notices;
 mod open_schedule;
 mod paid_reservations;
-mod payable;
+mod payables;
 mod recent;
 mod release;
 mod release_payment;
@@ -42,7 +42,7 @@ pub use count_seats::{GradeCounts, ScheduleCounts};
 pub use expire_due::ExpiredBatch;
 pub use get_reservations::Page;
 pub use hold_seats::HoldRequest;
-pub use payable::Credential;
+pub use payables::Credential;
 pub use seat_states::SeatMap;
 
 /// How long things may take.

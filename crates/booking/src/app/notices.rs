@@ -5,8 +5,12 @@ use std::time::Duration;
 
 use futures::{StreamExt as _, stream};
 
+use service_kit::batch::MOST_TOGETHER;
+use service_kit::problem::Problem;
+
 use super::Booking;
-use crate::store::{NoticeId, StoreError, VisitNotice};
+use crate::grpc::queue::VisitOutcome;
+use crate::store::{Notice, NoticeId, StoreError, VisitNotice};
 
 /// How long the caller of a use case waits for queue to hear; after that the relay goes on.
 const AT_ONCE: Duration = Duration::from_millis(400);
@@ -25,10 +29,10 @@ pub(super) struct Notices {
 }
 
 impl Notices {
-    fn remember(&self, id: NoticeId) {
+    fn remember(&self, notices: &[VisitNotice]) {
         let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         if heard.len() < MAX_REMEMBERED {
-            heard.push(id);
+            heard.extend(notices.iter().map(|notice| notice.id));
         }
     }
 
@@ -75,23 +79,50 @@ impl Booking {
         self.store.remove_notices(&heard).await
     }
 
+    /// One call for each page that ended, and one for many visits.
     async fn tell_each(&self, notices: &[VisitNotice]) {
-        stream::iter(notices.iter().copied())
-            .for_each_concurrent(CALLS_AT_ONCE, |notice| async move {
-                let word = notice.notice.as_str();
-                match self.queue.tell(&notice).await {
+        let (pages, ends): (Vec<_>, Vec<_>) = notices
+            .iter()
+            .copied()
+            .partition(|notice| notice.notice == Notice::PageEnded);
+        let calls = pages.chunks(1).chain(ends.chunks(MOST_TOGETHER));
+        stream::iter(calls)
+            .for_each_concurrent(CALLS_AT_ONCE, |told| async move {
+                let outcome = match self.tell(told).await {
                     Ok(()) => {
-                        self.notices.remember(notice.id);
-                        metrics::counter!("booking_visit_notices_total", "notice" => word, "outcome" => "heard")
-                            .increment(1);
+                        self.notices.remember(told);
+                        "heard"
                     }
                     Err(problem) => {
-                        tracing::warn!(visit_id = %notice.visit_id, notice = word, error = %problem, "queue did not hear");
-                        metrics::counter!("booking_visit_notices_total", "notice" => word, "outcome" => "failed")
-                            .increment(1);
+                        for notice in told {
+                            let word = notice.notice.as_str();
+                            tracing::warn!(visit_id = %notice.visit_id, notice = word, error = %problem, "queue did not hear");
+                        }
+                        "failed"
                     }
+                };
+                for notice in told {
+                    let word = notice.notice.as_str();
+                    metrics::counter!("booking_visit_notices_total", "notice" => word, "outcome" => outcome)
+                        .increment(1);
                 }
             })
             .await;
+    }
+
+    /// Tells queue that one page ended, or that visits did.
+    async fn tell(&self, notices: &[VisitNotice]) -> Result<(), Problem> {
+        let mut ends = Vec::with_capacity(notices.len());
+        for notice in notices {
+            match notice.notice {
+                Notice::PageEnded => self.queue.end_page(notice.visit_id).await?,
+                Notice::Completed => ends.push((notice.visit_id, VisitOutcome::Completed)),
+                Notice::Expired => ends.push((notice.visit_id, VisitOutcome::Expired)),
+            }
+        }
+        if ends.is_empty() {
+            return Ok(());
+        }
+        self.queue.end_visits(ends).await
     }
 }

@@ -3,11 +3,10 @@
 use std::fmt;
 
 use contracts::QueueClient;
-use contracts::queue::{CheckVisitRequest, EndPageRequest, EndVisitRequest, VisitOutcome, VisitPurpose};
+pub(crate) use contracts::queue::VisitOutcome;
+use contracts::queue::{CheckVisitRequest, EndPageRequest, EndVisitsRequest, VisitPurpose, VisitToEnd};
 use service_kit::problem::Problem;
 use vocabulary::{ConcertId, ProblemCode, QueueNumber, UserId, VisitId};
-
-use crate::store::{Notice, VisitNotice};
 
 /// A visit in phase PAGE.
 #[derive(Debug, Clone, Copy)]
@@ -61,31 +60,28 @@ impl Queue {
         })
     }
 
-    /// Tells what became of a visit. Telling it again, or too late, changes nothing.
-    pub(crate) async fn tell(&self, notice: &VisitNotice) -> Result<(), Problem> {
-        let visit_id = notice.visit_id.to_string();
-        let mut client = self.client.clone();
-        let told = match notice.notice {
-            Notice::PageEnded => client.end_page(EndPageRequest { visit_id }).await.map(|_| ()),
-            Notice::Completed => end_visit(&mut client, visit_id, VisitOutcome::Completed).await,
-            Notice::Expired => end_visit(&mut client, visit_id, VisitOutcome::Expired).await,
+    /// Tells that a visit made its hold. Telling it again, or too late, changes nothing.
+    pub(crate) async fn end_page(&self, visit: VisitId) -> Result<(), Problem> {
+        let request = EndPageRequest {
+            visit_id: visit.to_string(),
         };
-        match told.map_err(Problem::from) {
+        match self.client.clone().end_page(request).await.map_err(Problem::from) {
             // A visit that queue does not know has nothing left to end.
             Err(problem) if problem.code == ProblemCode::NotFound => Ok(()),
-            told => told,
+            told => told.map(|_| ()),
         }
     }
-}
 
-async fn end_visit(
-    client: &mut QueueClient,
-    visit_id: String,
-    outcome: VisitOutcome,
-) -> Result<(), tonic::Status> {
-    let request = EndVisitRequest {
-        visit_id,
-        outcome: outcome.into(),
-    };
-    client.end_visit(request).await.map(|_| ())
+    /// Tells what became of holds, of as many as one call carries. Telling it again, or too late, changes nothing.
+    pub(crate) async fn end_visits(&self, visits: Vec<(VisitId, VisitOutcome)>) -> Result<(), Problem> {
+        let visits = visits.into_iter().map(|(visit, outcome)| VisitToEnd {
+            visit_id: visit.to_string(),
+            outcome: outcome.into(),
+        });
+        let request = EndVisitsRequest {
+            visits: visits.collect(),
+        };
+        self.client.clone().end_visits(request).await?;
+        Ok(())
+    }
 }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use contracts::booking as proto;
 use contracts::booking::booking_service_server::BookingService;
 use contracts::{optional_id, parse_id, time_of, timestamp};
+use service_kit::grpc::several;
 use service_kit::problem::Problem;
 use tonic::{Request, Response, Status};
 use vocabulary::ScheduleId;
 
-use super::convert;
+use super::{convert, outcomes};
 use crate::app::{AppError, Booking};
 use crate::domain::ScheduleOpening;
 
@@ -142,29 +143,29 @@ impl BookingService for BookingGrpc {
         Ok(Response::new(proto::ReleaseReservationResponse {}))
     }
 
-    async fn get_payable(
+    async fn get_payables(
         &self,
-        request: Request<proto::GetPayableRequest>,
-    ) -> Result<Response<proto::GetPayableResponse>, Status> {
-        let request = request.into_inner();
-        let id = parse_id("reservationId", &request.reservation_id)?;
-        let credential = convert::credential(request.credential)?;
-        let reservation = self.booking.payable(id, &credential).await?;
-        Ok(Response::new(proto::GetPayableResponse {
-            reservation: Some(convert::reservation(&reservation)),
+        request: Request<proto::GetPayablesRequest>,
+    ) -> Result<Response<proto::GetPayablesResponse>, Status> {
+        let wanted = several("payables", request.into_inner().payables)?;
+        let payables = outcomes::of_each(wanted, outcomes::payable_to_get, async |wanted| {
+            self.booking.payables(&wanted).await
+        });
+        Ok(Response::new(proto::GetPayablesResponse {
+            outcomes: payables.await.into_iter().map(outcomes::payable).collect(),
         }))
     }
 
-    async fn begin_payment(
+    async fn begin_payments(
         &self,
-        request: Request<proto::BeginPaymentRequest>,
-    ) -> Result<Response<proto::BeginPaymentResponse>, Status> {
-        let request = request.into_inner();
-        let id = parse_id("reservationId", &request.reservation_id)?;
-        let payment = parse_id("paymentId", &request.payment_id)?;
-        let reservation = self.booking.begin_payment(id, payment).await?;
-        Ok(Response::new(proto::BeginPaymentResponse {
-            reservation: Some(convert::reservation(&reservation)),
+        request: Request<proto::BeginPaymentsRequest>,
+    ) -> Result<Response<proto::BeginPaymentsResponse>, Status> {
+        let beginning = several("payments", request.into_inner().payments)?;
+        let begun = outcomes::of_each(beginning, outcomes::payment_to_begin, async |beginning| {
+            self.booking.begin_payments(&beginning).await
+        });
+        Ok(Response::new(proto::BeginPaymentsResponse {
+            outcomes: begun.await.into_iter().map(outcomes::begun).collect(),
         }))
     }
 
@@ -181,19 +182,16 @@ impl BookingService for BookingGrpc {
         Ok(Response::new(proto::MarkPaymentUnknownResponse {}))
     }
 
-    async fn confirm_reservation(
+    async fn confirm_reservations(
         &self,
-        request: Request<proto::ConfirmReservationRequest>,
-    ) -> Result<Response<proto::ConfirmReservationResponse>, Status> {
-        let request = request.into_inner();
-        let id = parse_id("reservationId", &request.reservation_id)?;
-        let payment = parse_id("paymentId", &request.payment_id)?;
-        let reservation = self
-            .booking
-            .confirm_reservation(id, payment, convert::fence(request.version)?)
-            .await?;
-        Ok(Response::new(proto::ConfirmReservationResponse {
-            reservation: Some(convert::reservation(&reservation)),
+        request: Request<proto::ConfirmReservationsRequest>,
+    ) -> Result<Response<proto::ConfirmReservationsResponse>, Status> {
+        let paid = several("reservations", request.into_inner().reservations)?;
+        let confirmed = outcomes::of_each(paid, outcomes::reservation_to_confirm, async |paid| {
+            self.booking.confirm_reservations(&paid).await
+        });
+        Ok(Response::new(proto::ConfirmReservationsResponse {
+            outcomes: confirmed.await.into_iter().map(outcomes::confirmed).collect(),
         }))
     }
 

@@ -29,33 +29,32 @@ pub(super) struct Begun {
 }
 
 impl Store {
-    /// `PENDING -> PAYING`.
-    pub async fn begin_payment(
+    /// `PENDING -> PAYING`, each for its payment; `None` for a reservation that is no longer as it was read.
+    pub async fn begin_payments(
         &self,
-        before: &Reservation,
-        payment: PaymentId,
+        befores: &[(Reservation, PaymentId)],
         grace: Duration,
-    ) -> Result<Option<Lifecycle>, StoreError> {
-        let beginning = Beginning {
+    ) -> Vec<Result<Option<Lifecycle>, StoreError>> {
+        let beginnings = befores.iter().map(|(before, payment)| Beginning {
             schedule_id: before.schedule_id,
             id: before.id,
             version: fence(before.lifecycle.version),
-            payment,
+            payment: *payment,
             grace,
-        };
-        let begun = self.beginnings.call(beginning).await?;
-        begun
-            .map(|begun| {
-                Ok(Lifecycle {
-                    state: State::Paying {
-                        payment,
-                        lapses_at: begun.lapses_at,
-                    },
-                    version: unsigned(begun.version, "reservations.version")?,
-                    ..before.lifecycle
-                })
-            })
-            .transpose()
+        });
+        let begun = self.beginnings.call_all(beginnings.collect()).await;
+        let begun = begun.into_iter().zip(befores).map(|(begun, (before, payment))| {
+            let Some(begun) = begun? else { return Ok(None) };
+            Ok(Some(Lifecycle {
+                state: State::Paying {
+                    payment: *payment,
+                    lapses_at: begun.lapses_at,
+                },
+                version: unsigned(begun.version, "reservations.version")?,
+                ..before.lifecycle
+            }))
+        });
+        begun.collect()
     }
 }
 

@@ -26,23 +26,28 @@ pub(super) struct Confirmed {
 }
 
 impl Store {
-    /// `PAYING -> CONFIRMED`, and the seats `OCCUPIED`.
+    /// `PAYING -> CONFIRMED`, each for its payment, and the seats `OCCUPIED`; `None` for a reservation that is no longer as
+    /// it was read.
     pub async fn confirm(
         &self,
-        before: &Reservation,
-        payment: PaymentId,
-    ) -> Result<Option<(Lifecycle, VisitNotice)>, StoreError> {
-        let confirmation = Confirmation {
+        befores: &[(Reservation, PaymentId)],
+    ) -> Vec<Result<Option<(Lifecycle, VisitNotice)>, StoreError>> {
+        let confirmations = befores.iter().map(|(before, payment)| Confirmation {
             schedule_id: before.schedule_id,
             id: before.id,
             version: fence(before.lifecycle.version),
-            payment,
-        };
-        let confirmed = self.confirmations.call(confirmation).await?;
-        confirmed
-            .map(|confirmed| {
+            payment: *payment,
+        });
+        let confirmed = self.confirmations.call_all(confirmations.collect()).await;
+        let confirmed = confirmed
+            .into_iter()
+            .zip(befores)
+            .map(|(confirmed, (before, payment))| {
+                let Some(confirmed) = confirmed? else {
+                    return Ok(None);
+                };
                 let after = Lifecycle {
-                    state: State::Confirmed { payment },
+                    state: State::Confirmed { payment: *payment },
                     version: unsigned(confirmed.version, "reservations.version")?,
                     ..before.lifecycle
                 };
@@ -51,9 +56,9 @@ impl Store {
                     visit_id: before.visit_id,
                     notice: Notice::Completed,
                 };
-                Ok((after, notice))
-            })
-            .transpose()
+                Ok(Some((after, notice)))
+            });
+        confirmed.collect()
     }
 }
 

@@ -30,6 +30,12 @@ impl Store {
         self.readings.call(id).await?
     }
 
+    /// Reservations, whoever owns them, each at the place of its id.
+    pub async fn reservations(&self, ids: Vec<ReservationId>) -> Vec<Result<Option<Loaded>, StoreError>> {
+        let read = self.readings.call_all(ids).await.into_iter();
+        read.map(|read| read?).collect()
+    }
+
     /// A user's reservations, newest first, from after `after` on.
     pub async fn reservations_of(
         &self,

@@ -126,12 +126,16 @@ fn events(held: &Held, mine: PaymentId, version: u64, share: Option<Percent>) ->
 async fn send(world: &World, held: &Held, event: Event) -> Result<(), AppError> {
     let (booking, id) = (&world.booking, held.id);
     match event {
-        Event::BeginPayment { payment, .. } => booking.begin_payment(id, payment).await.map(drop),
+        Event::BeginPayment { payment, .. } => {
+            let mut begun = booking.begin_payments(&[(id, payment)]).await;
+            begun.remove(0).map(drop)
+        }
         Event::MarkPaymentUnknown { payment, version } => {
             booking.mark_payment_unknown(id, payment, version).await
         }
         Event::Confirm { payment, version } => {
-            booking.confirm_reservation(id, payment, version).await.map(drop)
+            let mut confirmed = booking.confirm_reservations(&[(id, payment, version)]).await;
+            confirmed.remove(0).map(drop)
         }
         Event::ReleasePayment { payment, version } => {
             booking.release_payment(id, payment, version).await.map(drop)

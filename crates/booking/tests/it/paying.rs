@@ -3,8 +3,12 @@
 use std::time::Duration;
 
 use contracts::booking::payment_credential::Credential;
-use contracts::booking::{QueueCredential, ReservationStatus};
-use futures::future::join_all;
+use contracts::booking::{
+    BeginPaymentsRequest, ConfirmReservationsRequest, GetPayablesRequest, PayableToGet, PaymentCredential,
+    PaymentToBegin, QueueCredential, ReservationStatus, ReservationToConfirm,
+};
+use service_kit::grpc::status_of_one;
+use service_kit::problem::Problem;
 use vocabulary::{ConcertId, PaymentId, ProblemCode, ReservationId, UserId};
 
 use crate::queue_peer::Told;
@@ -28,7 +32,8 @@ async fn the_payment_token_and_the_visit_that_made_the_hold_both_allow_to_pay() 
         let payable = world.payable(held.id, credential).await.unwrap();
         assert_eq!(payable.total, held.reservation.total);
         assert_eq!(payable.order_id, held.reservation.order_id);
-        assert!(payable.payment_token.is_empty(), "payment has no use for it");
+        assert_eq!(payable.user_id, held.visitor.user_id.to_string());
+        assert_eq!(payable.status(), ReservationStatus::Pending);
     }
 }
 
@@ -85,7 +90,8 @@ async fn a_payment_begins_and_confirms_and_the_seats_are_sold() {
     let payment = PaymentId::new();
 
     let paying = world.begin(&held, payment).await.unwrap();
-    assert_eq!((paying.status(), paying.version), (ReservationStatus::Paying, 2));
+    assert_eq!(paying.version, 2);
+    assert_eq!(world.status(&held).await, ReservationStatus::Paying);
     assert_eq!(world.begin(&held, payment).await.unwrap(), paying, "again");
     assert!(!world.get(&held).await.unwrap().payment_token.is_empty());
     assert_eq!(world.seat_states().await, (2, "PP".to_owned()));
@@ -166,7 +172,10 @@ async fn promise_2_a_stale_version_changes_nothing() {
         ProblemCode::PaymentWindowClosed
     );
     let read = world.get(&held).await.unwrap();
-    assert_eq!((read.status(), read.version), (now.status(), now.version));
+    assert_eq!(
+        (read.status(), read.version),
+        (ReservationStatus::Paying, now.version)
+    );
     assert_eq!(world.seat_states().await, before);
     world.confirm(&held, second, now.version).await.unwrap();
 }
@@ -335,7 +344,7 @@ async fn a_hold_that_lapsed_since_it_was_seen_cannot_be_paid() {
     );
 }
 
-/// Payments that meet share a statement; each has its own answer, fence and notice.
+/// Payments of one call share a statement; each has its own answer, fence and notice.
 #[tokio::test]
 async fn payments_that_meet_begin_and_settle_each_by_its_own() {
     let world = World::with_seats(12).await;
@@ -356,16 +365,20 @@ async fn payments_that_meet_begin_and_settle_each_by_its_own() {
             .await
             .unwrap()
     };
-    let begun = join_all(held.iter().map(|(hold, payment)| world.begin(hold, *payment))).await;
-    assert!(commits().await < 12, "nobody met");
+    for (hold, _) in &held {
+        let token = Credential::PaymentToken(world.get(hold).await.unwrap().payment_token);
+        world.payable(hold.id, token).await.unwrap();
+    }
+    let payments: Vec<_> = held.iter().map(|(hold, payment)| (hold, *payment)).collect();
+    let begun = world.begin_all(&payments).await.unwrap();
+    assert_eq!(commits().await, 1);
     let mut fences = Vec::new();
-    for (number, ((hold, _), begun)) in held.iter().zip(begun).enumerate() {
+    for (number, begun) in begun.into_iter().enumerate() {
         let begun = begun.unwrap();
-        assert_eq!(begun.reservation_id, hold.id.to_string());
         assert_eq!(begun.version, 2 + 2 * (number as u64 % 3));
         fences.push(begun.version);
     }
-    // Another payment of the first, and a fence that is not the present one of the second, in the same batch as the rest.
+    // Another payment of the first, and a fence that is not the present one of the second, in the same call as the rest.
     let mut confirms: Vec<_> = held
         .iter()
         .zip(&fences)
@@ -373,18 +386,104 @@ async fn payments_that_meet_begin_and_settle_each_by_its_own() {
         .collect();
     confirms[0].1 = PaymentId::new();
     confirms[1].2 += 1;
-    let confirmed = confirms
-        .iter()
-        .map(|(hold, payment, fence)| world.confirm(hold, *payment, *fence));
-    for (number, (confirmed, (hold, ..))) in join_all(confirmed).await.into_iter().zip(&confirms).enumerate()
-    {
-        assert_eq!(confirmed.is_ok(), number > 1, "{confirmed:?}");
-        let ended = if number > 1 {
-            vec![Told::PageEnded, Told::Completed]
+    let confirmed = world.confirm_all(&confirms).await.unwrap();
+    for (number, (confirmed, (hold, ..))) in confirmed.into_iter().zip(&confirms).enumerate() {
+        let told = world.queue.told(hold.visitor.visit_id);
+        if number > 1 {
+            assert_eq!(confirmed.unwrap().reservation_id, hold.id.to_string());
+            assert_eq!(told, [Told::PageEnded, Told::Completed]);
         } else {
-            vec![Told::PageEnded]
-        };
-        assert_eq!(world.queue.told(hold.visitor.visit_id), ended);
+            assert_eq!(code(confirmed), ProblemCode::PaymentWindowClosed);
+            assert_eq!(told, [Told::PageEnded]);
+        }
     }
-    assert!(commits().await < 12, "nobody met");
+    assert_eq!(
+        commits().await,
+        2,
+        "one of those that began, and one of those that are sold"
+    );
+}
+
+/// Buyers share a call with strangers: whatever is wrong with one is that one's answer.
+#[tokio::test]
+async fn what_is_wrong_with_one_of_several_is_nobody_elses_fault() {
+    use contracts::booking::{begin_payment_outcome, confirmation_outcome, payable_outcome};
+
+    let world = World::with_seats(1).await;
+    let held = world.held(&world.seats).await;
+    let (id, payment) = (held.id.to_string(), PaymentId::new().to_string());
+    let mut client = world.client.clone();
+    let wrong = |refused: tonic::Status| -> Vec<String> {
+        let fields = Problem::from(refused).fields.into_iter();
+        fields.map(|error| error.field).collect()
+    };
+
+    let token = Credential::PaymentToken(held.reservation.payment_token.clone());
+    let payables = [
+        (id.as_str(), None),
+        ("7", Some(token.clone())),
+        (id.as_str(), Some(token)),
+    ];
+    let payables = payables.map(|(reservation_id, credential)| PayableToGet {
+        reservation_id: reservation_id.to_owned(),
+        credential: Some(PaymentCredential { credential }),
+    });
+    let request = GetPayablesRequest {
+        payables: payables.to_vec(),
+    };
+    let answer = client.get_payables(request).await.unwrap().into_inner();
+    let said: Vec<_> = answer
+        .outcomes
+        .iter()
+        .map(|outcome| match outcome.outcome.as_ref().unwrap() {
+            payable_outcome::Outcome::Payable(payable) => vec![payable.order_id.clone()],
+            payable_outcome::Outcome::Error(error) => wrong(status_of_one(error)),
+        })
+        .collect();
+    assert_eq!(
+        said,
+        [
+            ["credential"],
+            ["reservationId"],
+            [held.reservation.order_id.as_str()]
+        ]
+    );
+
+    let payments = [(id.as_str(), ""), (id.as_str(), payment.as_str())];
+    let payments = payments.map(|(reservation_id, payment_id)| PaymentToBegin {
+        reservation_id: reservation_id.to_owned(),
+        payment_id: payment_id.to_owned(),
+    });
+    let request = BeginPaymentsRequest {
+        payments: payments.to_vec(),
+    };
+    let answer = client.begin_payments(request).await.unwrap().into_inner();
+    let said: Vec<_> = answer
+        .outcomes
+        .iter()
+        .map(|outcome| match outcome.outcome.as_ref().unwrap() {
+            begin_payment_outcome::Outcome::Begun(begun) => vec![begun.version.to_string()],
+            begin_payment_outcome::Outcome::Error(error) => wrong(status_of_one(error)),
+        })
+        .collect();
+    assert_eq!(said, [["paymentId"], ["2"]]);
+
+    let reservations = [0, 2].map(|version| ReservationToConfirm {
+        reservation_id: id.clone(),
+        payment_id: payment.clone(),
+        version,
+    });
+    let request = ConfirmReservationsRequest {
+        reservations: reservations.to_vec(),
+    };
+    let answer = client.confirm_reservations(request).await.unwrap().into_inner();
+    let said: Vec<_> = answer
+        .outcomes
+        .iter()
+        .map(|outcome| match outcome.outcome.as_ref().unwrap() {
+            confirmation_outcome::Outcome::Reservation(sold) => vec![sold.reservation_id.clone()],
+            confirmation_outcome::Outcome::Error(error) => wrong(status_of_one(error)),
+        })
+        .collect();
+    assert_eq!(said, [["version"], [id.as_str()]]);
 }

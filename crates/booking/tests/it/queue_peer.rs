@@ -131,18 +131,19 @@ impl QueueService for QueuePeer {
         Ok(Response::new(proto::EndPageResponse {}))
     }
 
-    async fn end_visit(
+    async fn end_visits(
         &self,
-        request: Request<proto::EndVisitRequest>,
-    ) -> Result<Response<proto::EndVisitResponse>, Status> {
-        let request = request.into_inner();
-        let what = match request.outcome() {
-            proto::VisitOutcome::Completed => Told::Completed,
-            proto::VisitOutcome::Expired => Told::Expired,
-            proto::VisitOutcome::Unspecified => return Err(Status::invalid_argument("outcome")),
-        };
-        self.hear(&request.visit_id, what)?;
-        Ok(Response::new(proto::EndVisitResponse {}))
+        request: Request<proto::EndVisitsRequest>,
+    ) -> Result<Response<proto::EndVisitsResponse>, Status> {
+        for visit in request.into_inner().visits {
+            let what = match visit.outcome() {
+                proto::VisitOutcome::Completed => Told::Completed,
+                proto::VisitOutcome::Expired => Told::Expired,
+                proto::VisitOutcome::Unspecified => return Err(Status::invalid_argument("outcome")),
+            };
+            self.hear(&visit.visit_id, what)?;
+        }
+        Ok(Response::new(proto::EndVisitsResponse {}))
     }
 
     async fn put_room(

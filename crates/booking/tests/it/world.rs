@@ -14,6 +14,7 @@ use contracts::booking::payment_credential::Credential;
 use contracts::{BookingClient, booking_client};
 use service_kit::config::load_from;
 use service_kit::grpc::client::UpstreamConfig;
+use service_kit::grpc::status_of_one;
 use service_kit::problem::Problem;
 use test_support::{TestDatabase, TestRedis, environment, unique_name};
 use time::OffsetDateTime;
@@ -227,24 +228,54 @@ impl World {
         &self,
         id: ReservationId,
         credential: Credential,
-    ) -> Result<proto::Reservation, Problem> {
-        let request = proto::GetPayableRequest {
+    ) -> Result<proto::Payable, Problem> {
+        use proto::payable_outcome::Outcome;
+        let wanted = proto::PayableToGet {
             reservation_id: id.to_string(),
             credential: Some(proto::PaymentCredential {
                 credential: Some(credential),
             }),
         };
-        let answer = self.client.clone().get_payable(request).await?;
-        Ok(answer.into_inner().reservation.unwrap())
+        let request = proto::GetPayablesRequest {
+            payables: vec![wanted],
+        };
+        let answer = self.client.clone().get_payables(request).await?.into_inner();
+        match only(answer.outcomes).outcome.unwrap() {
+            Outcome::Payable(payable) => Ok(payable),
+            Outcome::Error(error) => Err(status_of_one(&error).into()),
+        }
     }
 
-    pub(crate) async fn begin(&self, held: &Held, payment: PaymentId) -> Result<proto::Reservation, Problem> {
-        let request = proto::BeginPaymentRequest {
+    pub(crate) async fn begin(
+        &self,
+        held: &Held,
+        payment: PaymentId,
+    ) -> Result<proto::BegunPayment, Problem> {
+        let mut begun = self.begin_all(&[(held, payment)]).await?;
+        begun.pop().unwrap()
+    }
+
+    /// By one call.
+    pub(crate) async fn begin_all(
+        &self,
+        payments: &[(&Held, PaymentId)],
+    ) -> Result<Vec<Result<proto::BegunPayment, Problem>>, Problem> {
+        use proto::begin_payment_outcome::Outcome;
+        let payments = payments.iter().map(|(held, payment)| proto::PaymentToBegin {
             reservation_id: held.id.to_string(),
             payment_id: payment.to_string(),
+        });
+        let request = proto::BeginPaymentsRequest {
+            payments: payments.collect(),
         };
-        let answer = self.client.clone().begin_payment(request).await?;
-        Ok(answer.into_inner().reservation.unwrap())
+        let answer = self.client.clone().begin_payments(request).await?.into_inner();
+        let outcomes = answer.outcomes.into_iter();
+        Ok(outcomes
+            .map(|outcome| match outcome.outcome.unwrap() {
+                Outcome::Begun(begun) => Ok(begun),
+                Outcome::Error(error) => Err(status_of_one(&error).into()),
+            })
+            .collect())
     }
 
     pub(crate) async fn mark_unknown(
@@ -268,13 +299,39 @@ impl World {
         payment: PaymentId,
         version: u64,
     ) -> Result<proto::Reservation, Problem> {
-        let request = proto::ConfirmReservationRequest {
-            reservation_id: held.id.to_string(),
-            payment_id: payment.to_string(),
-            version,
+        let mut confirmed = self.confirm_all(&[(held, payment, version)]).await?;
+        confirmed.pop().unwrap()
+    }
+
+    /// By one call.
+    pub(crate) async fn confirm_all(
+        &self,
+        paid: &[(&Held, PaymentId, u64)],
+    ) -> Result<Vec<Result<proto::Reservation, Problem>>, Problem> {
+        use proto::confirmation_outcome::Outcome;
+        let paid = paid
+            .iter()
+            .map(|(held, payment, version)| proto::ReservationToConfirm {
+                reservation_id: held.id.to_string(),
+                payment_id: payment.to_string(),
+                version: *version,
+            });
+        let request = proto::ConfirmReservationsRequest {
+            reservations: paid.collect(),
         };
-        let answer = self.client.clone().confirm_reservation(request).await?;
-        Ok(answer.into_inner().reservation.unwrap())
+        let answer = self
+            .client
+            .clone()
+            .confirm_reservations(request)
+            .await?
+            .into_inner();
+        let outcomes = answer.outcomes.into_iter();
+        Ok(outcomes
+            .map(|outcome| match outcome.outcome.unwrap() {
+                Outcome::Reservation(reservation) => Ok(reservation),
+                Outcome::Error(error) => Err(status_of_one(&error).into()),
+            })
+            .collect())
     }
 
     pub(crate) async fn release_payment(
@@ -473,4 +530,9 @@ pub(crate) fn refund_policy(tiers: &[(u32, u32)]) -> proto::RefundPolicy {
 /// The code of a refusal.
 pub(crate) fn code<T: std::fmt::Debug>(result: Result<T, Problem>) -> ProblemCode {
     result.unwrap_err().code
+}
+
+fn only<T>(mut several: Vec<T>) -> T {
+    assert_eq!(several.len(), 1);
+    several.remove(0)
 }

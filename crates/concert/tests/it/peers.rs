@@ -150,7 +150,7 @@ impl QueueService for Peers {
         Err(Status::unimplemented("not asked"))
     }
 
-    async fn end_visit(&self, _: Request<qu::EndVisitRequest>) -> Answer<qu::EndVisitResponse> {
+    async fn end_visits(&self, _: Request<qu::EndVisitsRequest>) -> Answer<qu::EndVisitsResponse> {
         Err(Status::unimplemented("not asked"))
     }
 }
@@ -264,11 +264,14 @@ impl BookingService for Peers {
         Err(Status::unimplemented("not asked"))
     }
 
-    async fn get_payable(&self, _: Request<bk::GetPayableRequest>) -> Answer<bk::GetPayableResponse> {
+    async fn get_payables(&self, _: Request<bk::GetPayablesRequest>) -> Answer<bk::GetPayablesResponse> {
         Err(Status::unimplemented("not asked"))
     }
 
-    async fn begin_payment(&self, _: Request<bk::BeginPaymentRequest>) -> Answer<bk::BeginPaymentResponse> {
+    async fn begin_payments(
+        &self,
+        _: Request<bk::BeginPaymentsRequest>,
+    ) -> Answer<bk::BeginPaymentsResponse> {
         Err(Status::unimplemented("not asked"))
     }
 
@@ -279,10 +282,10 @@ impl BookingService for Peers {
         Err(Status::unimplemented("not asked"))
     }
 
-    async fn confirm_reservation(
+    async fn confirm_reservations(
         &self,
-        _: Request<bk::ConfirmReservationRequest>,
-    ) -> Answer<bk::ConfirmReservationResponse> {
+        _: Request<bk::ConfirmReservationsRequest>,
+    ) -> Answer<bk::ConfirmReservationsResponse> {
         Err(Status::unimplemented("not asked"))
     }
 

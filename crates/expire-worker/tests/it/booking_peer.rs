@@ -103,10 +103,10 @@ never_called! {
     get_reservation: GetReservationRequest -> GetReservationResponse;
     list_reservations: ListReservationsRequest -> ListReservationsResponse;
     release_reservation: ReleaseReservationRequest -> ReleaseReservationResponse;
-    get_payable: GetPayableRequest -> GetPayableResponse;
-    begin_payment: BeginPaymentRequest -> BeginPaymentResponse;
+    get_payables: GetPayablesRequest -> GetPayablesResponse;
+    begin_payments: BeginPaymentsRequest -> BeginPaymentsResponse;
     mark_payment_unknown: MarkPaymentUnknownRequest -> MarkPaymentUnknownResponse;
-    confirm_reservation: ConfirmReservationRequest -> ConfirmReservationResponse;
+    confirm_reservations: ConfirmReservationsRequest -> ConfirmReservationsResponse;
     release_payment: ReleasePaymentRequest -> ReleasePaymentResponse;
     cancel_schedule: CancelScheduleRequest -> CancelScheduleResponse;
     get_schedule_cancellation: GetScheduleCancellationRequest -> GetScheduleCancellationResponse;

@@ -5,7 +5,7 @@ use vocabulary::{Amount, PaymentId, ProblemCode, ReservationId, ReservationStatu
 
 use super::App;
 use super::saga::{Driven, Followed};
-use crate::booking::{BookingError, Credential, Reservation, Sealed};
+use crate::booking::{BookingError, Credential, Payable, Sealed};
 use crate::domain::{NewPayment, OrderId, Payment, PaymentKey, State, Terms, TermsError, split};
 use crate::provider::Closed;
 use crate::store::{Inserted, RequestKey, StoreError};
@@ -99,23 +99,20 @@ impl App {
     /// # Errors
     /// The request is not allowed, or the payment failed.
     pub async fn pay(&self, request: PayRequest) -> Result<Paid, PayError> {
-        let reservation = self
+        let payable = self
             .booking
             .payable(request.reservation_id, &request.credential)
             .await?;
-        if request
-            .user_id
-            .is_some_and(|user_id| user_id != reservation.user_id)
-        {
+        if request.user_id.is_some_and(|user_id| user_id != payable.user_id) {
             return Err(PayError::NotFound);
         }
-        let refusal = match self.terms(&request, &reservation) {
-            Ok(terms) => return self.begin(request, reservation, terms).await,
+        let refusal = match self.terms(&request, &payable) {
+            Ok(terms) => return self.begin(request, payable, terms).await,
             Err(refusal) => refusal,
         };
         // What the key's request came to outweighs what the same request would come to now.
         if let Some(key) = &request.key
-            && let Some((payment, same)) = self.store.by_key(key, reservation.user_id).await?
+            && let Some((payment, same)) = self.store.by_key(key, payable.user_id).await?
         {
             return self.replay(payment, same).await;
         }
@@ -134,19 +131,19 @@ impl App {
     }
 
     /// How the price is split, if it can be paid now.
-    fn terms(&self, request: &PayRequest, reservation: &Reservation) -> Result<Terms, PayError> {
-        match reservation.status {
+    fn terms(&self, request: &PayRequest, payable: &Payable) -> Result<Terms, PayError> {
+        match payable.status {
             ReservationStatus::Pending | ReservationStatus::Paying => {}
             ReservationStatus::Confirmed => return Err(PayError::AlreadyPaid),
             ReservationStatus::Expired | ReservationStatus::Canceled => return Err(PayError::WindowClosed),
         }
         let card = request.card.clone().map(|card| (card.payment_key, card.order_id));
         let terms = split(
-            reservation.total,
-            reservation.currency,
+            payable.total,
+            payable.currency,
             request.points,
             card,
-            reservation.order_id.clone(),
+            payable.order_id.clone(),
         )?;
         match self.provider.closed() {
             Some(closed) if terms.card.is_some() => Err(PayError::ProviderClosed(closed)),
@@ -154,17 +151,12 @@ impl App {
         }
     }
 
-    async fn begin(
-        &self,
-        request: PayRequest,
-        reservation: Reservation,
-        terms: Terms,
-    ) -> Result<Paid, PayError> {
+    async fn begin(&self, request: PayRequest, payable: Payable, terms: Terms) -> Result<Paid, PayError> {
         let new = NewPayment {
             payment_id: PaymentId::new(),
             reservation_id: request.reservation_id,
-            user_id: reservation.user_id,
-            currency: reservation.currency,
+            user_id: payable.user_id,
+            currency: payable.currency,
             terms,
         };
         let inserted = self

@@ -1,5 +1,6 @@
 //! What a visit's hold did: it was made, it was paid, it lapsed or was given up.
 
+use futures::future::join_all;
 use vocabulary::VisitId;
 
 use super::{AppError, Queue};
@@ -13,6 +14,16 @@ pub enum VisitOutcome {
     Completed,
     /// The hold lapsed or was given up.
     Expired,
+}
+
+impl VisitOutcome {
+    /// What happened to the visit.
+    const fn event(self) -> Event {
+        match self {
+            Self::Completed => Event::Paid,
+            Self::Expired => Event::HoldEnded,
+        }
+    }
 }
 
 impl Queue {
@@ -34,25 +45,23 @@ impl Queue {
         }
     }
 
-    /// The visit's hold ended, and the visit with it. Told too late it changes nothing.
+    /// The holds of these visits ended, and the visits with them. Those that are unknown or over stay so.
     ///
     /// # Errors
-    /// No such visit; Postgres is away.
-    pub async fn end_visit(&self, visit: VisitId, outcome: VisitOutcome) -> Result<(), AppError> {
-        let event = match outcome {
-            VisitOutcome::Completed => Event::Paid,
-            VisitOutcome::Expired => Event::HoldEnded,
-        };
-        match self.visits.end_visit(visit, event).await? {
-            Transition::Moved(ended) => {
-                self.tell_line(self.line.forget(ended.concert_id, ended.user_id, ended.number))
-                    .await;
-                self.waker.wake(ended.concert_id);
-                metrics::counter!("queue_visits_ended_total").increment(1);
-                Ok(())
-            }
-            Transition::TooLate => Ok(()),
-            Transition::Unknown => Err(AppError::VisitNotFound),
-        }
+    /// Postgres is away.
+    pub async fn end_visits(&self, visits: &[(VisitId, VisitOutcome)]) -> Result<(), AppError> {
+        let events: Vec<_> = visits
+            .iter()
+            .map(|(visit, outcome)| (*visit, outcome.event()))
+            .collect();
+        let ended = self.visits.end_visits(&events).await?;
+        join_all(ended.iter().map(|ended| async {
+            self.tell_line(self.line.forget(ended.concert_id, ended.user_id, ended.number))
+                .await;
+            self.waker.wake(ended.concert_id);
+        }))
+        .await;
+        metrics::counter!("queue_visits_ended_total").increment(ended.len() as u64);
+        Ok(())
     }
 }

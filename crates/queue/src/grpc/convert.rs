@@ -177,10 +177,10 @@ pub(super) fn purpose(purpose: queue::VisitPurpose) -> Result<VisitPurpose, Prob
     }
 }
 
-pub(super) fn outcome(outcome: queue::VisitOutcome) -> Result<VisitOutcome, Problem> {
+pub(super) fn outcome(field: &str, outcome: queue::VisitOutcome) -> Result<VisitOutcome, Problem> {
     match outcome {
         queue::VisitOutcome::Completed => Ok(VisitOutcome::Completed),
         queue::VisitOutcome::Expired => Ok(VisitOutcome::Expired),
-        queue::VisitOutcome::Unspecified => Err(Problem::field("outcome", "is required")),
+        queue::VisitOutcome::Unspecified => Err(Problem::field(field, "is required")),
     }
 }

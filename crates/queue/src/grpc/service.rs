@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use contracts::queue::queue_service_server::QueueService;
 use contracts::queue::{
-    CheckVisitRequest, CheckVisitResponse, EndPageRequest, EndPageResponse, EndVisitRequest,
-    EndVisitResponse, GetProofRequest, GetProofResponse, GetRoomRequest, GetRoomResponse,
+    CheckVisitRequest, CheckVisitResponse, EndPageRequest, EndPageResponse, EndVisitsRequest,
+    EndVisitsResponse, GetProofRequest, GetProofResponse, GetRoomRequest, GetRoomResponse,
     GetRoomStatsRequest, GetRoomStatsResponse, GetTokenRequest, GetTokenResponse, JoinRequest, JoinResponse,
     LeaveRequest, LeaveResponse, ListLeavesRequest, ListLeavesResponse, PutRoomRequest, PutRoomResponse,
     WatchRoomsRequest, WatchRoomsResponse,
@@ -13,6 +13,7 @@ use contracts::queue::{
 use contracts::{parse_id, timestamp};
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
+use service_kit::grpc::several;
 use service_kit::problem::Problem;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -169,18 +170,20 @@ impl QueueService for Service {
         Ok(Response::new(EndPageResponse {}))
     }
 
-    async fn end_visit(
+    async fn end_visits(
         &self,
-        request: Request<EndVisitRequest>,
-    ) -> Result<Response<EndVisitResponse>, Status> {
-        let request = request.into_inner();
-        let outcome = convert::outcome(request.outcome())?;
-        let visit = parse_id("visitId", &request.visit_id)?;
-        self.queue
-            .end_visit(visit, outcome)
-            .await
-            .map_err(Problem::from)?;
-        Ok(Response::new(EndVisitResponse {}))
+        request: Request<EndVisitsRequest>,
+    ) -> Result<Response<EndVisitsResponse>, Status> {
+        let visits = several("visits", request.into_inner().visits)?;
+        let visits = visits.iter().enumerate().map(|(position, visit)| {
+            Ok((
+                parse_id(&format!("visits[{position}].visitId"), &visit.visit_id)?,
+                convert::outcome(&format!("visits[{position}].outcome"), visit.outcome())?,
+            ))
+        });
+        let visits = visits.collect::<Result<Vec<_>, Problem>>()?;
+        self.queue.end_visits(&visits).await.map_err(Problem::from)?;
+        Ok(Response::new(EndVisitsResponse {}))
     }
 }
 

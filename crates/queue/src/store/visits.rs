@@ -317,28 +317,39 @@ impl VisitStore {
         }
     }
 
-    /// The visit's hold ended, by `event`: [`Event::Paid`] or [`Event::HoldEnded`].
+    /// The holds of these visits ended, and with them those visits that were not over.
     ///
     /// # Errors
     /// The database is away.
-    pub async fn end_visit(&self, visit: VisitId, event: Event) -> Result<Transition, StoreError> {
-        let to = match event {
-            Event::Paid => VisitState::Completed,
-            _ => VisitState::Expired,
-        };
-        let moved = sqlx::query!(
-            "UPDATE visits SET state = $2, hold_lease_until = NULL, ended_at = frontrow_now(), version = version + 1
-            WHERE visit_id = $1 AND state = ANY($3) RETURNING concert_id, user_id, number",
-            visit.as_uuid(),
-            to.as_str(),
-            &VisitState::allowing(event),
+    pub async fn end_visits(&self, visits: &[(VisitId, Event)]) -> Result<Vec<Ended>, StoreError> {
+        let mut visits = visits.to_vec();
+        visits.sort_unstable();
+        let ids: Vec<_> = visits.iter().map(|(visit, _)| visit.as_uuid()).collect();
+        let paid: Vec<_> = visits.iter().map(|(_, event)| *event == Event::Paid).collect();
+        // Rows are locked in the order of their ids, so that no two calls wait for each other.
+        let rows = sqlx::query!(
+            r#"WITH wanted AS MATERIALIZED (
+                   SELECT * FROM unnest($1::uuid[], $2::boolean[]) AS wanted (visit_id, paid)
+               )
+               UPDATE visits AS v
+               SET state = CASE WHEN paid THEN $3 ELSE $4 END, hold_lease_until = NULL,
+                   ended_at = (SELECT frontrow_now()), version = version + 1
+               FROM wanted
+               WHERE v.visit_id = wanted.visit_id AND v.state = ANY(CASE WHEN paid THEN $5::text[] ELSE $6::text[] END)
+               RETURNING concert_id, user_id, number"#,
+            &ids,
+            &paid,
+            VisitState::Completed.as_str(),
+            VisitState::Expired.as_str(),
+            &VisitState::allowing(Event::Paid),
+            &VisitState::allowing(Event::HoldEnded),
         )
-        .fetch_optional(&self.pool)
+        .fetch_all(&self.pool)
         .await?;
-        match moved {
-            Some(row) => Ok(Transition::Moved(ended(row.concert_id, row.user_id, row.number))),
-            None => self.too_late_or_unknown(visit).await,
-        }
+        Ok(rows
+            .into_iter()
+            .map(|row| ended(row.concert_id, row.user_id, row.number))
+            .collect())
     }
 
     async fn too_late_or_unknown(&self, visit: VisitId) -> Result<Transition, StoreError> {

@@ -168,10 +168,14 @@ async fn visitor(queue: Arc<Queue>, concert: ConcertId, index: usize, mut sample
     samples.wait_for(|now| *now >= admitted_at + 2).await.unwrap();
     match index % 5 {
         0 => retry(|| queue.leave(&ticket.queue_token)).await,
-        1 => retry(|| queue.end_visit(visit, VisitOutcome::Expired)).await,
+        1 => {
+            let told = [(visit, VisitOutcome::Expired)];
+            retry(|| queue.end_visits(&told)).await;
+        }
         _ => {
             retry(|| queue.end_page(visit)).await;
-            retry(|| queue.end_visit(visit, VisitOutcome::Completed)).await;
+            let told = [(visit, VisitOutcome::Completed)];
+            retry(|| queue.end_visits(&told)).await;
         }
     }
     let end = retry(|| queue.get_token(&ticket.queue_token)).await.state;

@@ -62,7 +62,7 @@ async fn a_visit_is_open_while_on_its_page_and_refused_by_name_otherwise(
     ));
     world
         .queue
-        .end_visit(visit, VisitOutcome::Completed)
+        .end_visits(&[(visit, VisitOutcome::Completed)])
         .await
         .unwrap();
     assert!(matches!(
@@ -166,8 +166,6 @@ async fn news_of_a_visit_that_does_not_exist_is_not_found() {
         world.queue.end_page(unknown).await,
         Err(AppError::VisitNotFound)
     ));
-    let ended = world.queue.end_visit(unknown, VisitOutcome::Expired).await;
-    assert!(matches!(ended, Err(AppError::VisitNotFound)));
 }
 
 #[tokio::test]
@@ -177,10 +175,54 @@ async fn a_hold_that_lapsed_expires_the_token_also_when_news_of_the_hold_was_los
     let (buyer, next) = (world.enter(concert).await, world.join(concert).await);
     world
         .queue
-        .end_visit(world.visit_of(&buyer).await, VisitOutcome::Expired)
+        .end_visits(&[(world.visit_of(&buyer).await, VisitOutcome::Expired)])
         .await
         .unwrap();
     world.tick().await;
     world.expect(&buyer, TokenState::Expired).await;
     world.expect(&next, TokenState::Page).await;
+}
+
+/// Visits end together in one transaction; each as it was told, once, and one that is unknown is nobody else's.
+#[tokio::test]
+async fn visits_that_end_together_end_each_as_it_was_told() {
+    let world = World::start().await;
+    let concert = world.room(8).await;
+    let people = world.join_many(concert, 8).await;
+    world.tick().await;
+    let mut told = Vec::new();
+    for (number, person) in people.iter().enumerate() {
+        world.expect(person, TokenState::Page).await;
+        let visit = world.visit_of(person).await;
+        // Whose page was not told to have ended ends all the same.
+        if number % 4 < 2 {
+            world.queue.end_page(visit).await.unwrap();
+        }
+        let outcome = [VisitOutcome::Completed, VisitOutcome::Expired][number % 2];
+        told.push((visit, outcome));
+    }
+    let mut all = told.clone();
+    all.push((VisitId::new(), VisitOutcome::Completed));
+    world.queue.end_visits(&all).await.unwrap();
+    // Told once more, and otherwise, they stay as they are.
+    let otherwise = told.iter().map(|(visit, _)| (*visit, VisitOutcome::Expired));
+    world
+        .queue
+        .end_visits(&otherwise.collect::<Vec<_>>())
+        .await
+        .unwrap();
+    for (person, (_, outcome)) in people.iter().zip(&told) {
+        let ended = match outcome {
+            VisitOutcome::Completed => TokenState::Completed,
+            VisitOutcome::Expired => TokenState::Expired,
+        };
+        world.expect(person, ended).await;
+    }
+    assert_eq!(world.pages(concert).await, 0);
+    let commits: i64 =
+        sqlx::query_scalar("SELECT count(DISTINCT xmin::text) FROM visits WHERE ended_at IS NOT NULL")
+            .fetch_one(world.database.pool())
+            .await
+            .unwrap();
+    assert_eq!(commits, 1);
 }

@@ -77,7 +77,7 @@ async fn leaving_while_paying_leaves_the_hold_alone() {
     assert!(!world.queue.join(concert, buyer.user).await.unwrap().joined_now);
     world
         .queue
-        .end_visit(visit, VisitOutcome::Completed)
+        .end_visits(&[(visit, VisitOutcome::Completed)])
         .await
         .unwrap();
     world.queue.leave(&buyer.token).await.unwrap();

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use contracts::QueueClient;
 use contracts::queue::{
-    self, CheckVisitRequest, EndPageRequest, EndVisitRequest, GetRoomRequest, GetTokenRequest, JoinRequest,
-    LeaveRequest, PutRoomRequest, RoomSettings, TokenStatus, WatchRoomsRequest,
+    self, CheckVisitRequest, EndPageRequest, EndVisitsRequest, GetRoomRequest, GetTokenRequest, JoinRequest,
+    LeaveRequest, PutRoomRequest, RoomSettings, TokenStatus, VisitToEnd, WatchRoomsRequest,
 };
 use queue_service::startup::Application;
 use service_kit::config::load_from;
@@ -162,7 +162,9 @@ async fn a_visit_from_joining_to_paying_over_grpc() {
     let outcome = queue::VisitOutcome::Completed.into();
     process
         .client
-        .end_visit(EndVisitRequest { visit_id, outcome })
+        .end_visits(EndVisitsRequest {
+            visits: vec![VisitToEnd { visit_id, outcome }],
+        })
         .await
         .unwrap();
     let done = process.get_token(&ticket.queue_token).await.unwrap();
@@ -284,11 +286,30 @@ async fn what_is_missing_or_wrong_is_named() {
         purpose: 0,
     };
     assert_eq!(field_of(client.check_visit(check).await.unwrap_err()), "purpose");
-    let end = EndVisitRequest {
-        visit_id: VisitId::new().to_string(),
-        outcome: 0,
+    let end = |visit_id, outcome: queue::VisitOutcome| VisitToEnd {
+        visit_id,
+        outcome: outcome.into(),
     };
-    assert_eq!(field_of(client.end_visit(end).await.unwrap_err()), "outcome");
+    let good = end(VisitId::new().to_string(), queue::VisitOutcome::Completed);
+    let worse = [
+        (vec![], "visits"),
+        (vec![good.clone(); 65], "visits"),
+        (
+            vec![
+                good.clone(),
+                end(VisitId::new().to_string(), queue::VisitOutcome::Unspecified),
+            ],
+            "visits[1].outcome",
+        ),
+        (
+            vec![good.clone(), end(String::new(), queue::VisitOutcome::Expired)],
+            "visits[1].visitId",
+        ),
+    ];
+    for (visits, field) in worse {
+        let refused = client.end_visits(EndVisitsRequest { visits }).await.unwrap_err();
+        assert_eq!(field_of(refused), field);
+    }
     let end = EndPageRequest {
         visit_id: String::new(),
     };

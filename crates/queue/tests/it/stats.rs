@@ -61,12 +61,12 @@ async fn counts_follow_people_from_the_line_to_their_end() {
 
     world
         .queue
-        .end_visit(first, VisitOutcome::Completed)
+        .end_visits(&[(first, VisitOutcome::Completed)])
         .await
         .unwrap();
     world
         .queue
-        .end_visit(second, VisitOutcome::Expired)
+        .end_visits(&[(second, VisitOutcome::Expired)])
         .await
         .unwrap();
     world.step(PAGE).await;

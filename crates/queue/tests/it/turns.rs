@@ -313,12 +313,16 @@ async fn a_hold_frees_the_place_and_paying_completes() {
 
     world
         .queue
-        .end_visit(visit, VisitOutcome::Completed)
+        .end_visits(&[(visit, VisitOutcome::Completed)])
         .await
         .unwrap();
     world.expect(&buyer, TokenState::Completed).await;
     // Told again, and told what cannot be any more.
-    world.queue.end_visit(visit, VisitOutcome::Expired).await.unwrap();
+    world
+        .queue
+        .end_visits(&[(visit, VisitOutcome::Expired)])
+        .await
+        .unwrap();
     world.queue.end_page(visit).await.unwrap();
     world.expect(&buyer, TokenState::Completed).await;
 }
@@ -368,7 +372,7 @@ async fn promise_13_asking_again_gives_the_same_number_until_it_is_over() {
 
     world
         .queue
-        .end_visit(inside.view.visit_id.unwrap(), queue::app::VisitOutcome::Completed)
+        .end_visits(&[(inside.view.visit_id.unwrap(), queue::app::VisitOutcome::Completed)])
         .await
         .unwrap();
     let anew = world.queue.join(concert, user).await.unwrap();

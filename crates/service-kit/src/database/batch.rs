@@ -1,223 +1,43 @@
-//! Requests that meet at the database are carried out together: whatever came while the last batch was under way is the
-//! next one, with one statement and one commit for all.
-//!
-//! Nobody waits for company: who comes alone goes alone, at once. One batch of a kind is under way at a time, as several make
-//! smaller ones and less of them all. What was answered was committed, as ever. A request whose caller went away before its
-//! batch began is not carried out; from then on it is, whoever still listens.
+//! What requests that meet at the database share: [`Batcher`]s of statements.
 
-use std::collections::VecDeque;
-use std::fmt;
-use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
-
-use futures::FutureExt as _;
-use futures::future::{BoxFuture, join_all};
-use tokio::sync::oneshot;
-use tracing::{Instrument as _, Span};
+use std::sync::Arc;
 
 use super::{Failure, classify};
-
-/// Larger ones only keep their first requests waiting.
-const MOST_TOGETHER: usize = 64;
-/// Whoever would have to wait behind so many is refused as if the pool had no connection to spare.
-const MOST_WAITING: usize = 4_096;
-/// How many are tried at once of a batch that failed as a whole.
-const ALONE_AT_ONCE: usize = 4;
-/// Longer than a connection and a statement are waited for: a server that is gone without a word must not hold up who comes
-/// after on other connections.
-const LONGEST: Duration = Duration::from_secs(20);
+use crate::batch;
 
 /// Why a request was not carried out; shared by all that it befell.
 pub type BatchError = Arc<sqlx::Error>;
 
-type Answer<A> = oneshot::Sender<Result<A, BatchError>>;
-type Run<T, A> = dyn Fn(Vec<T>) -> BoxFuture<'static, Result<Vec<A>, sqlx::Error>> + Send + Sync;
-type Sort<T, A> = dyn Fn(&mut Vec<Waiting<T, A>>) + Send + Sync;
+/// Gathers requests that one statement carries out.
+pub type Batcher<T, A> = batch::Batcher<T, A, BatchError>;
 
-/// Gathers requests of one kind. Clones share everything.
-pub struct Batcher<T, A>(Arc<Inner<T, A>>);
+impl batch::BatchError for BatchError {
+    const BATCHES: &'static str = "database_batches_total";
+    const REQUESTS: &'static str = "database_batched_requests_total";
 
-struct Inner<T, A> {
-    name: &'static str,
-    sort: Box<Sort<T, A>>,
-    run: Box<Run<T, A>>,
-    longest: Duration,
-    lane: Mutex<Lane<T, A>>,
-}
-
-struct Lane<T, A> {
-    waiting: VecDeque<Waiting<T, A>>,
-    under_way: bool,
-}
-
-struct Waiting<T, A> {
-    request: T,
-    /// Of its caller; a batch runs in that of its first request.
-    span: Span,
-    answer: Answer<A>,
-}
-
-impl<T, A> Clone for Batcher<T, A> {
-    fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
-    }
-}
-
-impl<T, A> fmt::Debug for Batcher<T, A> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Batcher")
-            .field("name", &self.0.name)
-            .finish_non_exhaustive()
-    }
-}
-
-impl<T, A> Batcher<T, A>
-where
-    T: Clone + Send + Sync + 'static,
-    A: Send + 'static,
-{
-    /// Batches that `run` carries out, all of one or nothing of it. It answers each request at its position. It finds
-    /// them in the order of `key`, which is that in which transactions lock, so that batches and others do not wait for each
-    /// other.
-    pub fn new<K, R>(
-        name: &'static str,
-        key: impl Fn(&T) -> K + Send + Sync + 'static,
-        run: impl Fn(Vec<T>) -> R + Send + Sync + 'static,
-    ) -> Self
-    where
-        K: Ord,
-        R: Future<Output = Result<Vec<A>, sqlx::Error>> + Send + 'static,
-    {
-        Self(Arc::new(Inner {
-            name,
-            sort: Box::new(move |batch| batch.sort_by_key(|waiting| key(&waiting.request))),
-            run: Box::new(move |batch| Box::pin(run(batch))),
-            longest: LONGEST,
-            lane: Mutex::new(Lane {
-                waiting: VecDeque::new(),
-                under_way: false,
-            }),
-        }))
+    fn too_many() -> Self {
+        Self::new(sqlx::Error::PoolTimedOut)
     }
 
-    /// Carries out a request, with whatever others come meanwhile.
-    ///
-    /// # Errors
-    /// The database failed it, or too many wait.
-    pub async fn call(&self, request: T) -> Result<A, BatchError> {
-        let (answer, answered) = oneshot::channel();
-        let begins = {
-            let mut lane = self.0.lane();
-            if lane.waiting.len() >= MOST_WAITING {
-                return Err(Arc::new(sqlx::Error::PoolTimedOut));
-            }
-            lane.waiting.push_back(Waiting {
-                request,
-                span: Span::current(),
-                answer,
-            });
-            !std::mem::replace(&mut lane.under_way, true)
-        };
-        if begins {
-            tokio::spawn(Arc::clone(&self.0).carry_out());
-        }
-        answered
-            .await
-            .unwrap_or_else(|_| Err(Arc::new(sqlx::Error::WorkerCrashed)))
-    }
-}
-
-impl<T, A> Inner<T, A>
-where
-    T: Clone + Send + Sync + 'static,
-    A: Send + 'static,
-{
-    fn lane(&self) -> MutexGuard<'_, Lane<T, A>> {
-        self.lane.lock().unwrap_or_else(PoisonError::into_inner)
+    fn late() -> Self {
+        Self::new(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))
     }
 
-    /// Batch after batch, until nobody waits.
-    async fn carry_out(self: Arc<Self>) {
-        while let Some(batch) = self.next() {
-            metrics::counter!("database_batches_total", "batch" => self.name).increment(1);
-            metrics::counter!("database_batched_requests_total", "batch" => self.name)
-                .increment(batch.len() as u64);
-            let span = batch[0].span.clone();
-            let (requests, answers): (Vec<T>, Vec<Answer<A>>) = batch
-                .into_iter()
-                .map(|waiting| (waiting.request, waiting.answer))
-                .unzip();
-            let together = AssertUnwindSafe(self.together(requests).instrument(span)).catch_unwind();
-            // After a panic, which was told by its hook, the answers are dropped, and whoever waits goes on.
-            let Ok(results) = together.await else { continue };
-            let away = away(&results);
-            // Of all these nobody may be left to hear it.
-            for (answer, result) in answers.into_iter().zip(results) {
-                let _ = answer.send(result);
-            }
-            // Who waited as long as they did shall not wait once more for the same.
-            if let Some(error) = away {
-                for waiting in std::mem::take(&mut self.lane().waiting) {
-                    let _ = waiting.answer.send(Err(Arc::clone(&error)));
-                }
-            }
-        }
+    fn crashed() -> Self {
+        Self::new(sqlx::Error::WorkerCrashed)
     }
 
-    /// Those who wait longest and still listen. Where nobody does, the next who comes begins anew; that is settled in the
-    /// same breath, so that nobody comes in between and is forgotten.
-    fn next(&self) -> Option<Vec<Waiting<T, A>>> {
-        let mut lane = self.lane();
-        let mut batch = Vec::new();
-        while batch.len() < MOST_TOGETHER
-            && let Some(waiting) = lane.waiting.pop_front()
-        {
-            if !waiting.answer.is_closed() {
-                batch.push(waiting);
-            }
-        }
-        if batch.is_empty() {
-            lane.under_way = false;
-            return None;
-        }
-        drop(lane);
-        (self.sort)(&mut batch);
-        Some(batch)
+    fn may_be_of_one(&self) -> bool {
+        let waited_too_long = self.as_database_error().is_some_and(|error| {
+            // lock_not_available, query_canceled: a row that somebody else keeps locked.
+            matches!(error.code().as_deref(), Some("55P03" | "57014"))
+        });
+        waited_too_long || classify(self) != Failure::Unavailable
     }
 
-    async fn together(&self, requests: Vec<T>) -> Vec<Result<A, BatchError>> {
-        let count = requests.len();
-        let again = if count > 1 { requests.clone() } else { Vec::new() };
-        match self.run(requests).await {
-            Ok(answers) => answers.into_iter().map(Ok).collect(),
-            Err(error) if count > 1 && may_be_of_one(&error) => self.each_alone(again).await,
-            Err(error) => (0..count).map(|_| Err(Arc::clone(&error))).collect(),
-        }
-    }
-
-    /// One may have failed them all, by breaking a rule or by waiting for somebody: the others shall not know.
-    async fn each_alone(&self, requests: Vec<T>) -> Vec<Result<A, BatchError>> {
-        let mut results = Vec::with_capacity(requests.len());
-        for some in requests.chunks(ALONE_AT_ONCE) {
-            let alone = some.iter().map(|request| async {
-                let mut answers = self.run(vec![request.clone()]).await?;
-                answers.pop().ok_or_else(|| Arc::new(sqlx::Error::RowNotFound))
-            });
-            results.extend(join_all(alone).await);
-            if let Some(error) = away(&results) {
-                results.resize_with(requests.len(), || Err(Arc::clone(&error)));
-                break;
-            }
-        }
-        results
-    }
-
-    async fn run(&self, requests: Vec<T>) -> Result<Vec<A>, BatchError> {
-        match tokio::time::timeout(self.longest, (self.run)(requests)).await {
-            Ok(answers) => answers.map_err(Arc::new),
-            Err(late) => Err(Arc::new(sqlx::Error::Io(late.into()))),
-        }
+    /// Whoever got no connection for as long as anybody waits for one.
+    fn is_away(&self) -> bool {
+        matches!(**self, sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed)
     }
 }
 
@@ -236,218 +56,13 @@ pub fn by_position<A: Clone>(count: usize, rows: impl IntoIterator<Item = (i64, 
     answers
 }
 
-/// The failure of whoever got no connection for as long as anybody waits for one.
-fn away<A>(results: &[Result<A, BatchError>]) -> Option<BatchError> {
-    results.iter().find_map(|result| match result {
-        Err(error) if matches!(**error, sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed) => {
-            Some(Arc::clone(error))
-        }
-        _ => None,
-    })
-}
-
-/// Whether a batch can have failed because of one of its requests.
-fn may_be_of_one(error: &sqlx::Error) -> bool {
-    let waited_too_long = error.as_database_error().is_some_and(|error| {
-        // lock_not_available, query_canceled: a row that somebody else keeps locked.
-        matches!(error.code().as_deref(), Some("55P03" | "57014"))
-    });
-    waited_too_long || classify(error) != Failure::Unavailable
-}
-
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use futures::future::join_all;
-    use tokio::sync::Semaphore;
-
     use super::*;
-
-    /// Doubles numbers, but refuses a batch with a 13 in it; every batch waits for a permit.
-    struct House {
-        gate: Semaphore,
-        batches: Mutex<Vec<Vec<u32>>>,
-        away: bool,
-    }
-
-    impl House {
-        fn new(permits: usize, away: bool) -> (Arc<Self>, Batcher<u32, u32>) {
-            let house = Arc::new(Self {
-                gate: Semaphore::new(permits),
-                batches: Mutex::default(),
-                away,
-            });
-            let of_batches = Arc::clone(&house);
-            let batcher = Batcher::new(
-                "test",
-                |number: &u32| *number,
-                move |batch: Vec<u32>| {
-                    let house = Arc::clone(&of_batches);
-                    async move {
-                        house.gate.acquire().await.unwrap().forget();
-                        house.batches.lock().unwrap().push(batch.clone());
-                        assert!(!batch.contains(&99), "a panic");
-                        if house.away {
-                            return Err(sqlx::Error::PoolTimedOut);
-                        }
-                        if batch.contains(&13) {
-                            return Err(sqlx::Error::RowNotFound);
-                        }
-                        Ok(batch.into_iter().map(|number| 2 * number).collect())
-                    }
-                },
-            );
-            (house, batcher)
-        }
-
-        fn sizes(&self) -> Vec<usize> {
-            self.batches.lock().unwrap().iter().map(Vec::len).collect()
-        }
-    }
-
-    fn outcomes(results: &[Result<u32, BatchError>]) -> Vec<Option<u32>> {
-        results
-            .iter()
-            .map(|result| result.as_ref().ok().copied())
-            .collect()
-    }
 
     #[test]
     fn answers_stand_where_their_requests_stood() {
         let rows = [(3, 'c'), (1, 'a'), (0, 'x'), (5, 'y')];
         assert_eq!(by_position(4, rows), [Some('a'), None, Some('c'), None]);
-    }
-
-    #[tokio::test]
-    async fn who_comes_alone_goes_alone_and_at_once() {
-        let (house, batcher) = House::new(10, false);
-        assert_eq!(batcher.call(4).await.unwrap(), 8);
-        assert_eq!(batcher.call(5).await.unwrap(), 10);
-        assert_eq!(house.sizes(), [1, 1]);
-    }
-
-    #[tokio::test]
-    async fn who_comes_while_batches_are_under_way_shares_the_next_one() {
-        let (house, batcher) = House::new(0, false);
-        let calls = join_all((100..200).map(|number| batcher.call(number)));
-        let results = tokio::join!(calls, async { house.gate.add_permits(10) }).0;
-        let doubled: Vec<Option<u32>> = (100..200).map(|number| Some(2 * number)).collect();
-        assert_eq!(outcomes(&results), doubled, "each its own answer");
-        let sizes = house.sizes();
-        assert_eq!(sizes.iter().sum::<usize>(), 100);
-        assert_eq!(sizes.iter().max(), Some(&MOST_TOGETHER));
-        assert!(sizes.len() <= 3, "{sizes:?}");
-    }
-
-    #[tokio::test]
-    async fn who_breaks_a_rule_fails_alone() {
-        let (house, batcher) = House::new(100, false);
-        let results = join_all([5, 4, 13, 2, 1].map(|number| batcher.call(number))).await;
-        assert_eq!(
-            outcomes(&results),
-            [Some(10), Some(8), None, Some(4), Some(2)],
-            "{:?}",
-            house.batches
-        );
-        assert_eq!(
-            house.batches.lock().unwrap()[0],
-            [1, 2, 4, 5, 13],
-            "they met, in order"
-        );
-    }
-
-    #[tokio::test]
-    async fn a_database_that_is_away_is_not_asked_again_for_each() {
-        let (house, batcher) = House::new(100, true);
-        let results = join_all((0..50).map(|number| batcher.call(number))).await;
-        for result in results {
-            assert!(matches!(*result.unwrap_err(), sqlx::Error::PoolTimedOut));
-        }
-        assert_eq!(house.sizes(), [50]);
-    }
-
-    #[tokio::test]
-    async fn who_waits_while_the_database_does_not_answer_waits_once() {
-        let (house, batcher) = House::new(0, true);
-        let calls = join_all((0..200).map(|number| batcher.call(number)));
-        let results = tokio::join!(calls, async { house.gate.add_permits(1) }).0;
-        assert!(results.iter().all(Result::is_err));
-        assert_eq!(house.sizes(), [MOST_TOGETHER]);
-    }
-
-    #[tokio::test]
-    async fn who_went_away_before_is_not_carried_out_and_who_goes_later_takes_nobody_along() {
-        let (house, batcher) = House::new(0, false);
-        let call = |number| {
-            let batcher = batcher.clone();
-            tokio::spawn(async move { batcher.call(number).await })
-        };
-        let begun = call(0);
-        while !batcher.0.lane().under_way || !batcher.0.lane().waiting.is_empty() {
-            tokio::task::yield_now().await;
-        }
-        let (gone, stays) = (call(7), call(8));
-        while batcher.0.lane().waiting.len() < 2 {
-            tokio::task::yield_now().await;
-        }
-        gone.abort();
-        assert!(gone.await.unwrap_err().is_cancelled());
-        begun.abort();
-        house.gate.add_permits(10);
-        assert_eq!(stays.await.unwrap().unwrap(), 16);
-        let batches = house.batches.lock().unwrap().clone();
-        assert_eq!(batches, [[0], [8]], "what was begun is carried out");
-    }
-
-    #[tokio::test]
-    async fn too_many_are_refused_at_once() {
-        let (house, batcher) = House::new(0, false);
-        let refused = AtomicUsize::new(0);
-        let calls = join_all((1_000..MOST_WAITING as u32 + 1_300).map(|number| {
-            let (batcher, refused) = (&batcher, &refused);
-            async move {
-                if batcher.call(number).await.is_err() {
-                    refused.fetch_add(1, Ordering::Relaxed);
-                }
-            }
-        }));
-        let ((), ()) = tokio::join!(async { drop(calls.await) }, async {
-            house.gate.add_permits(1_000);
-        });
-        assert_eq!(refused.into_inner(), 300);
-    }
-
-    #[tokio::test]
-    async fn a_panic_is_its_batchs_alone() {
-        let (house, batcher) = House::new(0, false);
-        let call = |number| {
-            let batcher = batcher.clone();
-            tokio::spawn(async move { batcher.call(number).await })
-        };
-        let panics = call(99);
-        while !batcher.0.lane().under_way || !batcher.0.lane().waiting.is_empty() {
-            tokio::task::yield_now().await;
-        }
-        let waits = call(1);
-        while batcher.0.lane().waiting.is_empty() {
-            tokio::task::yield_now().await;
-        }
-        house.gate.add_permits(10);
-        let crashed = panics.await.unwrap().unwrap_err();
-        assert!(matches!(*crashed, sqlx::Error::WorkerCrashed));
-        assert_eq!(waits.await.unwrap().unwrap(), 2);
-        assert_eq!(batcher.call(2).await.unwrap(), 4);
-    }
-
-    #[tokio::test]
-    async fn a_database_that_never_answers_holds_nobody_up_for_good() {
-        let (house, mut batcher) = House::new(0, false);
-        Arc::get_mut(&mut batcher.0).unwrap().longest = Duration::from_millis(50);
-        let late = batcher.call(1).await.unwrap_err();
-        assert!(matches!(*late, sqlx::Error::Io(_)));
-        assert_eq!(classify(&late), Failure::Unavailable);
-        house.gate.add_permits(1);
-        assert_eq!(batcher.call(2).await.unwrap(), 4);
     }
 }

@@ -4,39 +4,57 @@ use contracts::booking::booking_service_server::BookingService;
 use contracts::booking::payment_credential::Credential;
 use contracts::booking::*;
 use contracts::time_of;
+use futures::future::join_all;
+use service_kit::grpc::error_of_one;
 use tonic::{Request, Response, Status};
 use vocabulary::ProblemCode;
 
 use super::{Call, Fault, Handle};
 
+impl Handle {
+    async fn payable(&self, wanted: &PayableToGet) -> Result<Reservation, Status> {
+        let payable = self.0.answer(Call::Payable, &wanted.reservation_id, |row| {
+            let credential = wanted.credential.as_ref();
+            match credential.and_then(|credential| credential.credential.as_ref()) {
+                Some(Credential::PaymentToken(token))
+                    if *token == format!("token-{}", row.reservation_id) =>
+                {
+                    Ok(())
+                }
+                Some(Credential::Queue(queue)) if queue.user_id == row.user_id.to_string() => Ok(()),
+                Some(Credential::Queue(_)) => Err(ProblemCode::NotFound),
+                _ => Err(ProblemCode::PaymentTokenInvalid),
+            }
+        });
+        payable.await
+    }
+}
+
 #[tonic::async_trait]
 impl BookingService for Handle {
-    async fn get_payable(
+    async fn get_payables(
         &self,
-        request: Request<GetPayableRequest>,
-    ) -> Result<Response<GetPayableResponse>, Status> {
-        let request = request.into_inner();
-        let reservation = self
-            .0
-            .answer(Call::Payable, &request.reservation_id, |row| {
-                match request
-                    .credential
-                    .as_ref()
-                    .and_then(|credential| credential.credential.clone())
-                {
-                    Some(Credential::PaymentToken(token))
-                        if token == format!("token-{}", row.reservation_id) =>
-                    {
-                        Ok(())
-                    }
-                    Some(Credential::Queue(queue)) if queue.user_id == row.user_id.to_string() => Ok(()),
-                    Some(Credential::Queue(_)) => Err(ProblemCode::NotFound),
-                    _ => Err(ProblemCode::PaymentTokenInvalid),
-                }
-            })
-            .await?;
-        Ok(Response::new(GetPayableResponse {
-            reservation: Some(reservation),
+        request: Request<GetPayablesRequest>,
+    ) -> Result<Response<GetPayablesResponse>, Status> {
+        use payable_outcome::Outcome;
+        let wanted = request.into_inner().payables.into_iter();
+        let outcomes = join_all(wanted.map(async |wanted| {
+            let outcome = match self.payable(&wanted).await {
+                Ok(found) => Outcome::Payable(Payable {
+                    user_id: found.user_id,
+                    status: found.status,
+                    total: found.total,
+                    currency: found.currency,
+                    order_id: found.order_id,
+                }),
+                Err(status) => Outcome::Error(error_of_one(&status)),
+            };
+            PayableOutcome {
+                outcome: Some(outcome),
+            }
+        }));
+        Ok(Response::new(GetPayablesResponse {
+            outcomes: outcomes.await,
         }))
     }
 
@@ -60,19 +78,29 @@ impl BookingService for Handle {
         }))
     }
 
-    async fn begin_payment(
+    async fn begin_payments(
         &self,
-        request: Request<BeginPaymentRequest>,
-    ) -> Result<Response<BeginPaymentResponse>, Status> {
-        let request = request.into_inner();
-        let reservation = self
-            .0
-            .answer(Call::Begin, &request.reservation_id, |row| {
-                row.begin(&request.payment_id)
-            })
-            .await?;
-        Ok(Response::new(BeginPaymentResponse {
-            reservation: Some(reservation),
+        request: Request<BeginPaymentsRequest>,
+    ) -> Result<Response<BeginPaymentsResponse>, Status> {
+        use begin_payment_outcome::Outcome;
+        let beginning = request.into_inner().payments.into_iter();
+        let outcomes = join_all(beginning.map(async |beginning| {
+            let begun = self.0.answer(Call::Begin, &beginning.reservation_id, |row| {
+                row.begin(&beginning.payment_id)
+            });
+            let outcome = match begun.await {
+                Ok(begun) => Outcome::Begun(BegunPayment {
+                    version: begun.version,
+                    order_id: begun.order_id,
+                }),
+                Err(status) => Outcome::Error(error_of_one(&status)),
+            };
+            BeginPaymentOutcome {
+                outcome: Some(outcome),
+            }
+        }));
+        Ok(Response::new(BeginPaymentsResponse {
+            outcomes: outcomes.await,
         }))
     }
 
@@ -92,19 +120,26 @@ impl BookingService for Handle {
         Ok(Response::new(MarkPaymentUnknownResponse {}))
     }
 
-    async fn confirm_reservation(
+    async fn confirm_reservations(
         &self,
-        request: Request<ConfirmReservationRequest>,
-    ) -> Result<Response<ConfirmReservationResponse>, Status> {
-        let request = request.into_inner();
-        let reservation = self
-            .0
-            .answer(Call::Confirm, &request.reservation_id, |row| {
-                row.confirm(&request.payment_id, request.version)
-            })
-            .await?;
-        Ok(Response::new(ConfirmReservationResponse {
-            reservation: Some(reservation),
+        request: Request<ConfirmReservationsRequest>,
+    ) -> Result<Response<ConfirmReservationsResponse>, Status> {
+        use confirmation_outcome::Outcome;
+        let paid = request.into_inner().reservations.into_iter();
+        let outcomes = join_all(paid.map(async |paid| {
+            let confirmed = self.0.answer(Call::Confirm, &paid.reservation_id, |row| {
+                row.confirm(&paid.payment_id, paid.version)
+            });
+            let outcome = match confirmed.await {
+                Ok(reservation) => Outcome::Reservation(reservation),
+                Err(status) => Outcome::Error(error_of_one(&status)),
+            };
+            ConfirmationOutcome {
+                outcome: Some(outcome),
+            }
+        }));
+        Ok(Response::new(ConfirmReservationsResponse {
+            outcomes: outcomes.await,
         }))
     }
 

@@ -269,7 +269,7 @@ impl Play<'_> {
                     })
                 }
                 What::EndVisit { outcome, .. } => Answer::Ended(match visit {
-                    Some(visit) => queue.end_visit(visit, outcome).await,
+                    Some(visit) => queue.end_visits(&[(visit, outcome)]).await,
                     None => Err(AppError::VisitNotFound),
                 }),
                 What::Trespass { elsewhere, .. } => {

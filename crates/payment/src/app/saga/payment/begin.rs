@@ -15,7 +15,7 @@ impl App {
             .begin(payment.reservation_id, payment.payment_id)
             .await
         {
-            Ok(reservation) => reservation,
+            Ok(begun) => begun,
             Err(error) => {
                 return match verdict(payment, error) {
                     Some(reason) => {
@@ -26,7 +26,7 @@ impl App {
                 };
             }
         };
-        let fence = begun.version;
+        let fence = begun.fence;
         // Another payment may have used the order up since this one was allowed.
         let current = payment
             .card

@@ -1,0 +1,78 @@
+//! Payments succeeded: the seats are the buyers'.
+
+use futures::future::join_all;
+use vocabulary::{PaymentId, ReservationId, SeatId};
+
+use super::recent::PaymentStep;
+use super::{AppError, Booking};
+use crate::domain::{Event, Refused, Reservation};
+use crate::store::VisitNotice;
+
+impl Booking {
+    /// `PAYING -> CONFIRMED` for each of these payments, which shows the fence that it was given. The same payment confirming
+    /// again changes nothing, also when the reservation was canceled since. On a canceled date the payment ends here: nobody
+    /// else would tell so of one whose outcome was unknown.
+    ///
+    /// # Errors
+    /// Of each: expiry or the date's cancellation was first; the fence is stale; another payment succeeded; or the store
+    /// failed.
+    pub async fn confirm_reservations(
+        &self,
+        paid: &[(ReservationId, PaymentId, u64)],
+    ) -> Vec<Result<Reservation, AppError>> {
+        let steps: Vec<_> = paid
+            .iter()
+            .map(|&(id, payment, version)| PaymentStep {
+                id,
+                payment,
+                event: Event::Confirm { payment, version },
+            })
+            .collect();
+        let confirmed = self
+            .take_steps(
+                &steps,
+                |befores| async move { self.store.confirm(&befores).await },
+            )
+            .await;
+        self.tell_of_sales(&confirmed).await;
+        join_all(
+            confirmed
+                .into_iter()
+                .zip(paid)
+                .map(async |(confirmed, &(id, payment, version))| {
+                    if let Err(AppError::Refused(Refused::ScheduleCanceled)) = confirmed {
+                        match self.release_payment(id, payment, version).await {
+                            // It had ended before.
+                            Ok(_) | Err(AppError::Refused(_)) => {}
+                            Err(error) => return Err(error),
+                        }
+                    }
+                    Ok(confirmed?.0)
+                }),
+        )
+        .await
+    }
+
+    /// Tells Redis and queue of what was sold just now.
+    async fn tell_of_sales(&self, confirmed: &[Result<(Reservation, Option<VisitNotice>), AppError>]) {
+        let sold: Vec<_> = confirmed
+            .iter()
+            .filter_map(|confirmed| match confirmed {
+                Ok((reservation, Some(completed))) => Some((reservation, *completed)),
+                _ => None,
+            })
+            .collect();
+        if sold.is_empty() {
+            return;
+        }
+        metrics::counter!("booking_confirmed_total").increment(sold.len() as u64);
+        let marks = sold.iter().map(async |(reservation, _)| {
+            let seats: Vec<SeatId> = reservation.seats.iter().map(|seat| seat.seat_id).collect();
+            self.seat_locks
+                .mark_sold(reservation.id, reservation.schedule_id, &seats)
+                .await;
+        });
+        let notices: Vec<_> = sold.iter().map(|(_, completed)| *completed).collect();
+        tokio::join!(join_all(marks), self.tell_queue(&notices));
+    }
+}
