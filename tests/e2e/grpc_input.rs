@@ -720,7 +720,7 @@ fn booking_rows() -> Vec<Wrong> {
         wrong(
             "ConfirmReservations",
             &booking::ConfirmReservationsRequest {
-                reservations: vec![booking::ReservationToConfirm::default(); 65],
+                reservations: vec![booking::ReservationToConfirm::default(); 129],
             },
             &["reservations"],
         ),
@@ -774,7 +774,7 @@ fn booking_rows() -> Vec<Wrong> {
         wrong(
             "GetPayables",
             &booking::GetPayablesRequest {
-                payables: vec![booking::PayableToGet::default(); 65],
+                payables: vec![booking::PayableToGet::default(); 129],
             },
             &["payables"],
         ),
@@ -786,7 +786,7 @@ fn booking_rows() -> Vec<Wrong> {
         wrong(
             "BeginPayments",
             &booking::BeginPaymentsRequest {
-                payments: vec![booking::PaymentToBegin::default(); 65],
+                payments: vec![booking::PaymentToBegin::default(); 129],
             },
             &["payments"],
         ),

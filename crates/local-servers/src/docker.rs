@@ -114,14 +114,14 @@ impl Container {
             Kind::Postgres if durability == Durability::Off => {
                 run.extend([
                     "-c",
-                    "max_connections=300",
+                    "max_connections=500",
                     "-c",
                     "fsync=off",
                     "-c",
                     "full_page_writes=off",
                 ]);
             }
-            Kind::Postgres => run.extend(["-c", "max_connections=300"]),
+            Kind::Postgres => run.extend(["-c", "max_connections=500"]),
             Kind::Redis => run.extend([
                 "redis-server",
                 "--save",

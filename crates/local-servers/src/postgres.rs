@@ -73,7 +73,7 @@ pub(crate) fn command(launch: &Launch<'_>, port: u16) -> Command {
     };
     set("listen_addresses=127.0.0.1");
     set("unix_socket_directories=");
-    set("max_connections=300");
+    set("max_connections=500");
     set("log_min_messages=warning");
     // Logs belong into our file, whatever the distribution prefers.
     set("logging_collector=off");

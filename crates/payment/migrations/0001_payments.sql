@@ -81,11 +81,12 @@ CREATE TABLE payments (
     CONSTRAINT payments_keys_have_a_request CHECK ((idempotency_key IS NULL) = (request_hash IS NULL))
 ) WITH (fillfactor = 70);
 
+-- These two say the state by columns that change at the end only: a step on the way there leaves all indexes as they are.
 -- At most one payment of a reservation has not ended yet.
-CREATE UNIQUE INDEX payments_one_open_per_reservation ON payments (reservation_id)
-    WHERE state NOT IN ('SUCCEEDED', 'FAILED', 'REFUNDED');
+CREATE UNIQUE INDEX payments_one_open_per_reservation ON payments (reservation_id) WHERE ended_at IS NULL;
 -- A reservation is paid once.
-CREATE UNIQUE INDEX payments_one_success_per_reservation ON payments (reservation_id) WHERE state = 'SUCCEEDED';
+CREATE UNIQUE INDEX payments_one_success_per_reservation ON payments (reservation_id)
+    WHERE ended_at IS NOT NULL AND failure_code IS NULL;
 -- A user's Idempotency-Key has one effect.
 CREATE UNIQUE INDEX payments_one_per_idempotency_key ON payments (user_id, idempotency_key)
     WHERE idempotency_key IS NOT NULL;
@@ -258,23 +259,31 @@ CREATE INDEX transfers_of_a_payment ON transfers (payment_id) WHERE payment_id I
 -- What one charge moved.
 CREATE INDEX transfers_of_a_charge ON transfers (charge_id) WHERE charge_id IS NOT NULL;
 
--- Keeps the wallet what the ledger says it is; an overdrawn wallet refuses the whole statement.
-CREATE FUNCTION follow_transfer() RETURNS trigger LANGUAGE plpgsql AS $$
-DECLARE
-    to_balance bigint := CASE 'WALLET' WHEN NEW.credit THEN NEW.amount WHEN NEW.debit THEN -NEW.amount ELSE 0 END;
-    to_pending bigint := CASE 'HELD'   WHEN NEW.credit THEN NEW.amount WHEN NEW.debit THEN -NEW.amount ELSE 0 END;
+-- Keeps wallets what the ledger says they are; an overdrawn wallet refuses the whole statement.
+CREATE FUNCTION follow_transfers() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    UPDATE wallets SET balance = balance + to_balance, pending = pending + to_pending WHERE user_id = NEW.user_id;
-    IF NOT FOUND THEN
-        -- Two first touches at once: the later one waits here and adds to what the earlier one made.
-        INSERT INTO wallets (user_id) VALUES (NEW.user_id) ON CONFLICT (user_id) DO NOTHING;
-        UPDATE wallets SET balance = balance + to_balance, pending = pending + to_pending WHERE user_id = NEW.user_id;
-    END IF;
+    -- Two first touches at once: the later one waits here and adds to what the earlier one made.
+    INSERT INTO wallets (user_id)
+    SELECT DISTINCT user_id FROM posted
+    WHERE 'WALLET' IN (debit, credit) AND NOT EXISTS (SELECT FROM wallets WHERE wallets.user_id = posted.user_id)
+    ORDER BY user_id
+    ON CONFLICT (user_id) DO NOTHING;
+
+    UPDATE wallets SET balance = balance + to_balance, pending = pending + to_pending
+    FROM (
+        SELECT user_id,
+               sum(CASE 'WALLET' WHEN credit THEN amount WHEN debit THEN -amount ELSE 0 END)::bigint AS to_balance,
+               sum(CASE 'HELD'   WHEN credit THEN amount WHEN debit THEN -amount ELSE 0 END)::bigint AS to_pending
+        FROM posted
+        WHERE 'WALLET' IN (debit, credit) OR 'HELD' IN (debit, credit)
+        GROUP BY user_id ORDER BY user_id
+    ) AS moved
+    WHERE wallets.user_id = moved.user_id;
     RETURN NULL;
 END
 $$;
-CREATE TRIGGER transfers_move_wallets AFTER INSERT ON transfers FOR EACH ROW
-    WHEN (NEW.debit IN ('WALLET', 'HELD') OR NEW.credit IN ('WALLET', 'HELD')) EXECUTE FUNCTION follow_transfer();
+CREATE TRIGGER transfers_move_wallets AFTER INSERT ON transfers REFERENCING NEW TABLE AS posted
+    FOR EACH STATEMENT EXECUTE FUNCTION follow_transfers();
 
 -- What was moved was moved: a mistake is answered by another transfer.
 CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use tracing::{Instrument as _, Span};
 
 /// The most requests of one batch: larger ones only keep their first requests waiting.
-pub const MOST_TOGETHER: usize = 64;
+pub const MOST_TOGETHER: usize = 128;
 /// Whoever would have to wait behind so many is refused as if there were no connection to spare.
 const MOST_WAITING: usize = 4_096;
 /// How many are tried at once of a batch that failed as a whole.

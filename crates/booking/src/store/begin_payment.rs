@@ -72,26 +72,31 @@ async fn begin(pool: &PgPool, batch: &[Beginning]) -> Result<Vec<Option<Begun>>,
     let versions: Vec<_> = batch.iter().map(|one| one.version).collect();
     let payments: Vec<_> = batch.iter().map(|one| one.payment.as_uuid()).collect();
     let graces: Vec<_> = batch.iter().map(|one| one.grace.as_secs_f64()).collect();
-    // The state comes with the batch, so that no plan looks for all that are in it.
+    let dates: Vec<_> = batch.iter().map(|one| one.schedule_id.as_uuid()).collect();
+    // The sale of each date is locked once, before any row. The state comes with the batch, so that no plan looks for all that are in it.
     let rows = sqlx::query!(
         r#"WITH wanted AS MATERIALIZED (
                SELECT *, 'PENDING' AS from_state
-               FROM unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::double precision[]) WITH ORDINALITY
-                    AS wanted (reservation_id, version, payment_id, grace, item)
+               FROM unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::double precision[], $5::uuid[]) WITH ORDINALITY
+                    AS wanted (reservation_id, version, payment_id, grace, schedule_id, item)
+           ), dates AS MATERIALIZED (
+               SELECT schedule_id, date_is_canceled(schedule_id) AS canceled
+               FROM (SELECT DISTINCT schedule_id FROM wanted ORDER BY schedule_id) AS theirs
            )
            UPDATE reservations AS r
            SET state = 'PAYING', version = r.version + 1, payment_id = wanted.payment_id,
                paying_since = (SELECT frontrow_now()),
                lapses_at = greatest(expires_at, (SELECT frontrow_now()) + make_interval(secs => wanted.grace))
-           FROM wanted
+           FROM wanted JOIN dates USING (schedule_id)
            WHERE r.reservation_id = wanted.reservation_id AND r.state = wanted.from_state AND r.version = wanted.version
                  AND expires_at > (SELECT frontrow_now()) AND released_payment_id IS DISTINCT FROM wanted.payment_id
-                 AND NOT date_is_canceled(schedule_id)
+                 AND NOT dates.canceled
            RETURNING item AS "item!", r.version, lapses_at"#,
         &ids,
         &versions,
         &payments,
         &graces,
+        &dates,
     )
     .fetch_all(pool)
     .await?;

@@ -75,26 +75,30 @@ async fn confirm(pool: &PgPool, batch: &[Confirmation]) -> Result<Vec<Option<Con
     let ids: Vec<_> = batch.iter().map(|one| one.id.as_uuid()).collect();
     let versions: Vec<_> = batch.iter().map(|one| one.version).collect();
     let payments: Vec<_> = batch.iter().map(|one| one.payment.as_uuid()).collect();
-    // The state comes with the batch, so that no plan looks for all that are in it.
+    let dates: Vec<_> = batch.iter().map(|one| one.schedule_id.as_uuid()).collect();
+    // The sale of each date is locked once, before any row. The state comes with the batch, so that no plan looks for all that are in it.
     let rows = sqlx::query!(
         r#"WITH wanted AS MATERIALIZED (
                SELECT *, 'PAYING' AS from_state
-               FROM unnest($1::uuid[], $2::bigint[], $3::uuid[]) WITH ORDINALITY
-                    AS wanted (reservation_id, version, payment_id, item)
+               FROM unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::uuid[]) WITH ORDINALITY
+                    AS wanted (reservation_id, version, payment_id, schedule_id, item)
+           ), dates AS MATERIALIZED (
+               SELECT schedule_id, date_is_canceled(schedule_id) AS canceled
+               FROM (SELECT DISTINCT schedule_id FROM wanted ORDER BY schedule_id) AS theirs
            ), confirmed AS (
                UPDATE reservations AS r
                SET state = 'CONFIRMED', version = r.version + 1, lapses_at = NULL, paying_since = NULL,
                    payment_unknown = false
-               FROM wanted
+               FROM wanted JOIN dates USING (schedule_id)
                WHERE r.reservation_id = wanted.reservation_id AND r.state = wanted.from_state AND r.version = wanted.version
-                     AND r.payment_id = wanted.payment_id AND NOT date_is_canceled(schedule_id)
+                     AND r.payment_id = wanted.payment_id AND NOT dates.canceled
                RETURNING item, r.reservation_id, visit_id, r.version
            ), sold AS (
                UPDATE reservation_seats AS s SET state = 'OCCUPIED', version = s.version + 1
                FROM confirmed WHERE s.reservation_id = confirmed.reservation_id AND s.state = 'PENDING'
            ), told AS (
                INSERT INTO visit_outbox (visit_id, notice, leased_until)
-               SELECT visit_id, 'COMPLETED', (SELECT frontrow_now()) + make_interval(secs => $4) FROM confirmed
+               SELECT visit_id, 'COMPLETED', (SELECT frontrow_now()) + make_interval(secs => $5) FROM confirmed
                RETURNING visit_id, notice_id
            )
            SELECT item AS "item!", version AS "version!", notice_id AS "notice_id!"
@@ -102,6 +106,7 @@ async fn confirm(pool: &PgPool, batch: &[Confirmation]) -> Result<Vec<Option<Con
         &ids,
         &versions,
         &payments,
+        &dates,
         HELD_BY_ITS_WRITER.as_secs_f64(),
     )
     .fetch_all(pool)

@@ -104,7 +104,8 @@ impl Store {
         reservation_id: ReservationId,
     ) -> Result<Option<PaymentId>, StoreError> {
         let found = sqlx::query_scalar!(
-            "SELECT payment_id FROM payments WHERE reservation_id = $1 AND user_id = $2 AND state = 'SUCCEEDED'",
+            "SELECT payment_id FROM payments
+             WHERE reservation_id = $1 AND user_id = $2 AND ended_at IS NOT NULL AND failure_code IS NULL",
             reservation_id.as_uuid(),
             user_id.as_uuid(),
         )

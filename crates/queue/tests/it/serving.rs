@@ -293,7 +293,7 @@ async fn what_is_missing_or_wrong_is_named() {
     let good = end(VisitId::new().to_string(), queue::VisitOutcome::Completed);
     let worse = [
         (vec![], "visits"),
-        (vec![good.clone(); 65], "visits"),
+        (vec![good.clone(); 129], "visits"),
         (
             vec![
                 good.clone(),

@@ -77,6 +77,9 @@ async fn record(pool: &PgPool, batch: &[Transition]) -> Result<Vec<Made>, sqlx::
     for (item, transition) in (1..).zip(batch) {
         moved.add(item, transition);
     }
+    // A lease that has most of its time left stays as it is: then no indexed column changes until the end, and the row's
+    // indexes need no entry for its new version.
+    //
     // Money moves with the one transition that was made, and not with another of the same payment: the position says
     // which. Wallets are locked in the order of their users, so that no two batches wait for each other. Who is seen to be
     // short is left out; where two take from one wallet at once, its constraint refuses them all, and each is tried alone.
@@ -103,8 +106,13 @@ async fn record(pool: &PgPool, batch: &[Transition]) -> Result<Vec<Made>, sqlx::
                    captured_at = CASE WHEN wanted.state = 'CAPTURED' THEN (SELECT frontrow_now()) ELSE captured_at END,
                    ended_at = CASE WHEN wanted.ends THEN (SELECT frontrow_now()) END,
                    payment_key = CASE WHEN NOT wanted.ends THEN payment_key END,
-                   resume_at = CASE WHEN NOT wanted.ends
-                                    THEN (SELECT frontrow_now()) + make_interval(secs => wanted.lease) END
+                   resume_at = CASE
+                       WHEN wanted.ends THEN NULL
+                       WHEN p.resume_at BETWEEN (SELECT frontrow_now()) + make_interval(secs => wanted.lease * 0.75)
+                                            AND (SELECT frontrow_now()) + make_interval(secs => wanted.lease)
+                           THEN p.resume_at
+                       ELSE (SELECT frontrow_now()) + make_interval(secs => wanted.lease)
+                   END
                FROM wanted
                WHERE p.payment_id = wanted.payment_id AND p.state = wanted.from_state
                      AND p.version = wanted.from_version AND wanted.item NOT IN (SELECT item FROM short)

@@ -105,7 +105,7 @@ impl Store {
     pub async fn successes(&self, after: Uuid, until: Uuid, limit: i64) -> Result<Vec<Success>, StoreError> {
         let rows = sqlx::query!(
             "SELECT reservation_id, payment_id FROM payments
-             WHERE state = 'SUCCEEDED' AND reservation_id > $1 AND reservation_id <= $2
+             WHERE ended_at IS NOT NULL AND failure_code IS NULL AND reservation_id > $1 AND reservation_id <= $2
              ORDER BY reservation_id LIMIT $3",
             after,
             until,
@@ -127,10 +127,10 @@ impl Store {
     pub async fn live_payments(&self, reservation_id: ReservationId) -> Result<Vec<Uuid>, StoreError> {
         // Each half as its partial index has it.
         let ids = sqlx::query_scalar!(
-            r#"SELECT payment_id AS "payment_id!" FROM payments WHERE reservation_id = $1 AND state = 'SUCCEEDED'
+            r#"SELECT payment_id AS "payment_id!" FROM payments
+               WHERE reservation_id = $1 AND ended_at IS NOT NULL AND failure_code IS NULL
                UNION ALL
-               SELECT payment_id FROM payments
-               WHERE reservation_id = $1 AND state NOT IN ('SUCCEEDED', 'FAILED', 'REFUNDED')"#,
+               SELECT payment_id FROM payments WHERE reservation_id = $1 AND ended_at IS NULL"#,
             reservation_id.as_uuid(),
         );
         Ok(ids.fetch_all(&self.pool).await?)

@@ -25,7 +25,7 @@ const PRICE: i64 = 1_000;
 /// Enough for ten thousand holds each; the most that can be bought at once.
 const POINTS: i64 = PRICE * 10_000;
 /// Preparing is no measurement: this many do it at once.
-const AT_ONCE: usize = 32;
+const AT_ONCE: usize = 128;
 const SIGN_UPS_A_STEP: usize = 64;
 const TURN_BOUND: Duration = Duration::from_secs(60);
 

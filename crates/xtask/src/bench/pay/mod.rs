@@ -46,9 +46,12 @@ pub(crate) struct Options {
     /// How long each round pays.
     #[arg(long, default_value_t = 5, value_parser = positive)]
     pub(super) seconds: u32,
-    /// Payments under way at once, and clients of pgbench.
-    #[arg(long, default_value_t = 128, value_parser = positive)]
+    /// Payments under way at once.
+    #[arg(long, default_value_t = 256, value_parser = positive)]
     pub(super) concurrency: u32,
+    /// Clients of pgbench: by default as many as the three services that commit have connections.
+    #[arg(long, default_value_t = 48, value_parser = positive)]
+    pub(super) clients: u32,
     /// Rounds of each: points, pgbench, card.
     #[arg(long, default_value_t = 3, value_parser = positive)]
     pub(super) rounds: u32,
@@ -128,8 +131,8 @@ impl Bench<'_> {
         report.heading("transactions of a payment");
         let (points, card) = self.count().await?;
         let commits = (points.writes_per_payment.round() as u32).max(1);
-        let concurrency = self.options.concurrency as usize;
-        let pgbench = Pgbench::prepare(&self.stage.postgres()?, root, concurrency, commits).await?;
+        let clients = self.options.clients as usize;
+        let pgbench = Pgbench::prepare(&self.stage.postgres()?, root, clients, commits).await?;
         self.by_pgbench(&pgbench, root, WARM_UP).await?;
 
         let mut figures = Figures {

@@ -40,6 +40,8 @@ impl Saga for Payment {
 
     fn lease(&self, settings: &Settings) -> Duration {
         match self.state {
+            // Nothing is left to ask the provider.
+            State::PointsTaken if self.card.is_none() => settings.lease,
             State::PointsTaken | State::Confirming | State::Unknown | State::Refunding => {
                 settings.provider_lease
             }
