@@ -53,7 +53,7 @@ impl Booking {
         .await
     }
 
-    /// Tells Redis and queue of what was sold just now.
+    /// Tells Redis and queue of what was sold just now; the buyers, whose payments end with this, do not wait for queue.
     async fn tell_of_sales(&self, confirmed: &[Result<(Reservation, Option<VisitNotice>), AppError>]) {
         let sold: Vec<_> = confirmed
             .iter()
@@ -72,7 +72,8 @@ impl Booking {
                 .mark_sold(reservation.id, reservation.schedule_id, &seats)
                 .await;
         });
-        let notices: Vec<_> = sold.iter().map(|(_, completed)| *completed).collect();
-        tokio::join!(join_all(marks), self.tell_queue(&notices));
+        self.notices
+            .tell_aside(sold.iter().map(|(_, completed)| *completed).collect());
+        join_all(marks).await;
     }
 }

@@ -53,7 +53,7 @@ impl Booking {
                 tokio::join!(
                     self.seat_locks
                         .keep(&owner, request.schedule_id, &request.seat_ids, self.times.hold),
-                    self.tell_queue(&notices),
+                    self.notices.tell(&notices),
                 );
                 self.own(*reservation)
             }

@@ -66,7 +66,7 @@ pub struct Booking {
     payment_tokens: PaymentTokens,
     times: Times,
     schedules: schedules::Schedules,
-    notices: notices::Notices,
+    notices: Arc<notices::Notices>,
     recent: recent::Recent,
     /// Wakes the relay of expiry messages.
     pub(crate) messages_wait: Arc<Notify>,
@@ -158,7 +158,7 @@ impl Booking {
     ) -> Self {
         Self {
             schedules: schedules::Schedules::new(store.clone()),
-            notices: notices::Notices::default(),
+            notices: notices::Notices::new(queue.clone()),
             recent: recent::Recent::new(),
             messages_wait: Arc::new(Notify::new()),
             store,

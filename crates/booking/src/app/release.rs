@@ -42,6 +42,6 @@ impl Booking {
         let unlock_all = stream::iter(unlocks)
             .buffer_unordered(LOCKS_AT_ONCE)
             .collect::<()>();
-        tokio::join!(unlock_all, self.tell_queue(&notices));
+        tokio::join!(unlock_all, self.notices.tell(&notices));
     }
 }

@@ -107,10 +107,7 @@ async fn a_payment_begins_and_confirms_and_the_seats_are_sold() {
         "again"
     );
     assert_eq!(world.seat_states().await, (4, "OO".to_owned()));
-    assert_eq!(
-        world.queue.told(held.visitor.visit_id),
-        [Told::PageEnded, Told::Completed]
-    );
+    world.completed(&held).await;
     let read = world.get(&held).await.unwrap();
     assert_eq!(read.status(), ReservationStatus::Confirmed);
     assert!(read.payment_token.is_empty(), "there is nothing left to pay");
@@ -388,13 +385,12 @@ async fn payments_that_meet_begin_and_settle_each_by_its_own() {
     confirms[1].2 += 1;
     let confirmed = world.confirm_all(&confirms).await.unwrap();
     for (number, (confirmed, (hold, ..))) in confirmed.into_iter().zip(&confirms).enumerate() {
-        let told = world.queue.told(hold.visitor.visit_id);
         if number > 1 {
             assert_eq!(confirmed.unwrap().reservation_id, hold.id.to_string());
-            assert_eq!(told, [Told::PageEnded, Told::Completed]);
+            world.completed(hold).await;
         } else {
             assert_eq!(code(confirmed), ProblemCode::PaymentWindowClosed);
-            assert_eq!(told, [Told::PageEnded]);
+            assert_eq!(world.queue.told(hold.visitor.visit_id), [Told::PageEnded]);
         }
     }
     assert_eq!(

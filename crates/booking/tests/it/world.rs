@@ -16,13 +16,13 @@ use service_kit::config::load_from;
 use service_kit::grpc::client::UpstreamConfig;
 use service_kit::grpc::status_of_one;
 use service_kit::problem::Problem;
-use test_support::{TestDatabase, TestRedis, environment, unique_name};
+use test_support::{TestDatabase, TestRedis, environment, eventually, unique_name};
 use time::OffsetDateTime;
 use time::macros::datetime;
 use tonic::Status;
 use vocabulary::{ConcertId, PaymentId, ProblemCode, RefundId, ReservationId, ScheduleId, SeatId, UserId};
 
-use crate::queue_peer::{QueuePeer, Visitor};
+use crate::queue_peer::{QueuePeer, Told, Visitor};
 
 /// A key of no worth: 32 zero bytes.
 const KEYS: &str = "k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
@@ -276,6 +276,14 @@ impl World {
                 Outcome::Error(error) => Err(status_of_one(&error).into()),
             })
             .collect())
+    }
+
+    /// Until queue has heard that a hold was paid, which its buyer does not wait for.
+    pub(crate) async fn completed(&self, held: &Held) {
+        eventually("queue's hearing of it", async || {
+            (self.queue.told(held.visitor.visit_id) == [Told::PageEnded, Told::Completed]).then_some(())
+        })
+        .await;
     }
 
     pub(crate) async fn mark_unknown(
