@@ -321,6 +321,7 @@ async fn metrics_are_named_alike_and_the_main_ones_are_there_after_a_purchase() 
                 "grpc_server_seconds",
                 "payment_transitions_total",
                 "database_batched_requests_total",
+                "grpc_client_batched_requests_total",
                 "payment_provider_seconds",
             ],
         ),
@@ -345,7 +346,7 @@ async fn metrics_are_named_alike_and_the_main_ones_are_there_after_a_purchase() 
             };
             assert!(rightly_named, "{service}: {name} is a {kind}");
             let own = format!("{}_", service.replace('-', "_"));
-            let shared = ["grpc_server_", "http_server_", "database_"];
+            let shared = ["grpc_client_", "grpc_server_", "http_server_", "database_"];
             let shared = shared.iter().any(|prefix| name.starts_with(prefix));
             assert!(shared || name.starts_with(&own), "{service}: {name}");
             assert!(listed.contains(*name), "{name} is not in docs/observability.md");

@@ -141,6 +141,7 @@ impl Bench<'_> {
                 seconds: self.options.seconds,
                 rounds: self.options.rounds,
                 concurrency: self.options.concurrency,
+                pgbench_clients: self.options.clients,
                 buyers: BUYERS,
                 pgbench_commits_per_script: commits,
             },

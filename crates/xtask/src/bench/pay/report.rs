@@ -26,6 +26,7 @@ pub(super) struct Settings {
     pub(super) seconds: u32,
     pub(super) rounds: u32,
     pub(super) concurrency: u32,
+    pub(super) pgbench_clients: u32,
     pub(super) buyers: usize,
     pub(super) pgbench_commits_per_script: u32,
 }
@@ -327,6 +328,7 @@ mod tests {
                 seconds: 5,
                 rounds: 3,
                 concurrency: 16,
+                pgbench_clients: 8,
                 buyers: 256,
                 pgbench_commits_per_script: 6,
             },

@@ -13,11 +13,12 @@ impl fmt::Display for Figures {
             seconds,
             rounds,
             concurrency,
+            pgbench_clients,
             ..
         } = self.settings;
         writeln!(
             f,
-            "{rounds} rounds of {seconds} s each, {concurrency} at once; medians (least to most)\n"
+            "{rounds} rounds of {seconds} s each, {concurrency} at once, {pgbench_clients} clients of pgbench; medians (least to most)\n"
         )?;
 
         let pgbench = |figure: fn(&PgbenchRound) -> f64| Spread::of(self.pgbench.iter().map(figure));
