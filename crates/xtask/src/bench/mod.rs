@@ -139,14 +139,21 @@ mod tests {
 
     #[test]
     fn bench_pay_takes_a_file_a_time_a_concurrency_and_rounds() {
+        let settings = |options: &pay::Options| {
+            let pay::Options {
+                seconds,
+                concurrency,
+                clients,
+                rounds,
+                ..
+            } = *options;
+            (seconds, concurrency, clients, rounds)
+        };
         let options = pay("pay");
-        assert_eq!(
-            (options.seconds, options.concurrency, options.rounds),
-            (5, 128, 3)
-        );
+        assert_eq!(settings(&options), (5, 256, 48, 3));
         assert_eq!(options.json, None);
-        let options = pay("pay --json out.json --seconds 2 --concurrency 64 --rounds 1");
-        assert_eq!((options.seconds, options.concurrency, options.rounds), (2, 64, 1));
+        let options = pay("pay --json out.json --seconds 2 --concurrency 64 --clients 8 --rounds 1");
+        assert_eq!(settings(&options), (2, 64, 8, 1));
         assert_eq!(options.json.as_deref(), Some(Path::new("out.json")));
     }
 
