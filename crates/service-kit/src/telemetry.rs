@@ -19,7 +19,7 @@ use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 use tracing::level_filters::LevelFilter;
 use tracing::{Level, Span, Subscriber};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
-use tracing_subscriber::filter::{FilterExt as _, filter_fn};
+use tracing_subscriber::filter::{FilterExt as _, Targets, filter_fn};
 use tracing_subscriber::layer::{Filter, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -143,7 +143,7 @@ pub fn init(service: &'static str, config: &TelemetryConfig) -> anyhow::Result<T
     let traces = provider.build();
     opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
 
-    let filter = EnvFilter::try_new(&config.filter).context("RUST_LOG")?;
+    let filter = line_filter(&config.filter).context("RUST_LOG")?;
     let lines = match config.format {
         LogFormat::Json => JsonLines::new(service, std::io::stderr).boxed(),
         LogFormat::Pretty => tracing_subscriber::fmt::layer()
@@ -153,7 +153,7 @@ pub fn init(service: &'static str, config: &TelemetryConfig) -> anyhow::Result<T
     };
     tracing_subscriber::registry()
         .with(span_layer(&traces)?)
-        .with(lines.with_filter(line_filter(filter)))
+        .with(lines.with_filter(filter))
         .try_init()?;
     Ok(Telemetry { traces })
 }
@@ -170,15 +170,24 @@ where
         .with_tracked_inactivity(false)
         .with_threads(false)
         .with_location(false);
-    Ok(layer.with_filter(EnvFilter::try_new(EXPORTED_SPANS)?))
+    Ok(layer.with_filter(EXPORTED_SPANS.parse::<Targets>()?))
 }
 
 /// Which lines are written: as the operator wishes. The spans around them are kept whatever is wished, for a line's trace
 /// id is theirs.
-fn line_filter<S: Subscriber>(wished: EnvFilter) -> impl Filter<S> + Send + Sync + 'static {
+fn line_filter<S>(wished: &str) -> anyhow::Result<impl Filter<S> + Send + Sync + use<S>>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    // Only a filter that asks for spans (`[`) has to follow everybody into and out of them.
+    let wished: Box<dyn Filter<S> + Send + Sync> = if wished.is_empty() || wished.contains('[') {
+        Box::new(EnvFilter::try_new(wished)?)
+    } else {
+        Box::new(wished.parse::<Targets>()?)
+    };
     let spans = filter_fn(|metadata| metadata.is_span() && *metadata.level() <= Level::INFO)
         .with_max_level_hint(LevelFilter::INFO);
-    wished.or(spans)
+    Ok(wished.or(spans))
 }
 
 /// The process's metrics in Prometheus' text format; empty before [`init`].

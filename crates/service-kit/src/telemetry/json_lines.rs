@@ -181,7 +181,6 @@ mod tests {
     use http::{HeaderMap, HeaderValue};
     use serde_json::json;
     use tracing::Instrument as _;
-    use tracing_subscriber::EnvFilter;
     use tracing_subscriber::layer::SubscriberExt as _;
 
     use super::super::{continue_trace, line_filter, span_layer};
@@ -212,7 +211,7 @@ mod tests {
             .with(span_layer(&provider).unwrap())
             .with(
                 JsonLines::new("box-office", move || writer.clone())
-                    .with_filter(line_filter(EnvFilter::new(filter))),
+                    .with_filter(line_filter(filter).unwrap()),
             );
         tracing::subscriber::with_default(subscriber, logs);
         let written = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
@@ -309,5 +308,15 @@ mod tests {
         });
         assert_eq!(lines[0]["service"], "box-office");
         assert_eq!(lines[0]["level"], "INFO");
+    }
+
+    #[test]
+    fn a_filter_may_ask_for_a_span() {
+        let lines = lines("warn,[asked]=info", || {
+            tracing::info!("outside");
+            tracing::info_span!("asked").in_scope(|| tracing::info!("inside"));
+        });
+        let messages: Vec<_> = lines.iter().map(|line| line["message"].clone()).collect();
+        assert_eq!(messages, ["inside"]);
     }
 }
