@@ -197,8 +197,8 @@ async fn a_hold_is_one_trace_from_the_http_request_to_its_expiry() {
 async fn a_payment_is_one_trace_from_the_http_request_to_the_provider() {
     use SpanKind::{Client, Server};
     const PAY: &str = "frontrow.payment.v1.PaymentService/Pay";
-    const BEGIN: &str = "frontrow.booking.v1.BookingService/BeginPayment";
-    const CONFIRM: &str = "frontrow.booking.v1.BookingService/ConfirmReservation";
+    const BEGIN: &str = "frontrow.booking.v1.BookingService/BeginPayments";
+    const CONFIRM: &str = "frontrow.booking.v1.BookingService/ConfirmReservations";
 
     let observed = Observed::shared().await;
     let trace_id = purchase(&observed.world).await;

@@ -81,7 +81,7 @@ CREATE TABLE payments (
     CONSTRAINT payments_keys_have_a_request CHECK ((idempotency_key IS NULL) = (request_hash IS NULL))
 ) WITH (fillfactor = 70);
 
--- These two say the state by columns that change at the end only: a step on the way there leaves all indexes as they are.
+-- These two say the state by columns that do not change on the way to success: such a step leaves all indexes as they are.
 -- At most one payment of a reservation has not ended yet.
 CREATE UNIQUE INDEX payments_one_open_per_reservation ON payments (reservation_id) WHERE ended_at IS NULL;
 -- A reservation is paid once.
@@ -265,7 +265,8 @@ BEGIN
     -- Two first touches at once: the later one waits here and adds to what the earlier one made.
     INSERT INTO wallets (user_id)
     SELECT DISTINCT user_id FROM posted
-    WHERE 'WALLET' IN (debit, credit) AND NOT EXISTS (SELECT FROM wallets WHERE wallets.user_id = posted.user_id)
+    WHERE ('WALLET' IN (debit, credit) OR 'HELD' IN (debit, credit))
+          AND NOT EXISTS (SELECT FROM wallets WHERE wallets.user_id = posted.user_id)
     ORDER BY user_id
     ON CONFLICT (user_id) DO NOTHING;
 

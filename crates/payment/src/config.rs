@@ -14,8 +14,9 @@ use crate::app::Settings;
 use crate::app::reconcile::ReconcileSettings;
 use crate::provider::TossConfig;
 
-/// A step calls booking twice at most; this is what it needs besides, and to spare.
-const STEP_SLACK: Duration = Duration::from_secs(2);
+/// A step calls booking twice at most, or waits as long for one call; this is what it needs besides, and to spare: a lease with
+/// three quarters left is not lengthened.
+const STEP_SLACK: Duration = Duration::from_secs(5);
 
 /// The configuration of the service.
 #[derive(Debug, Clone)]

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, join_all};
@@ -67,6 +67,7 @@ struct Lane<T, A, E> {
 
 struct Waiting<T, A, E> {
     request: T,
+    since: Instant,
     /// Of its caller; a batch runs in that of its first request.
     span: Span,
     answer: Answer<A, E>,
@@ -146,6 +147,7 @@ where
                 if lane.waiting.len() < MOST_WAITING {
                     lane.waiting.push_back(Waiting {
                         request,
+                        since: Instant::now(),
                         span: Span::current(),
                         answer,
                     });
@@ -185,7 +187,7 @@ where
         while let Some(batch) = self.next() {
             metrics::counter!(E::BATCHES, "batch" => self.name).increment(1);
             metrics::counter!(E::REQUESTS, "batch" => self.name).increment(batch.len() as u64);
-            let span = batch[0].span.clone();
+            let (begun, span) = (Instant::now(), batch[0].span.clone());
             let (requests, answers): (Vec<T>, Vec<Answer<A, E>>) = batch
                 .into_iter()
                 .map(|waiting| (waiting.request, waiting.answer))
@@ -200,7 +202,8 @@ where
             }
             // Who waited as long as they did shall not wait once more for the same.
             if let Some(error) = away {
-                for waiting in std::mem::take(&mut self.lane().waiting) {
+                let waited = |waiting: &mut Waiting<T, A, E>| waiting.since <= begun;
+                while let Some(waiting) = self.lane().waiting.pop_front_if(waited) {
                     let _ = waiting.answer.send(Err(error.clone()));
                 }
             }
@@ -395,6 +398,26 @@ mod tests {
         let results = tokio::join!(calls, async { house.gate.add_permits(1) }).0;
         assert!(results.iter().all(Result::is_err));
         assert_eq!(house.sizes(), [MOST_TOGETHER]);
+    }
+
+    #[tokio::test]
+    async fn who_came_while_others_waited_in_vain_is_tried() {
+        let (house, batcher) = House::new(0, true);
+        let call = |number| {
+            let batcher = batcher.clone();
+            tokio::spawn(async move { batcher.call(number).await })
+        };
+        let begun = call(1);
+        while !batcher.0.lane().under_way || !batcher.0.lane().waiting.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        let later = call(2);
+        while batcher.0.lane().waiting.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        house.gate.add_permits(2);
+        assert!(begun.await.unwrap().is_err() && later.await.unwrap().is_err());
+        assert_eq!(*house.batches.lock().unwrap(), [[1], [2]]);
     }
 
     #[tokio::test]

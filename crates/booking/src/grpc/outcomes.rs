@@ -4,7 +4,7 @@ use contracts::booking as proto;
 use contracts::parse_id;
 use service_kit::grpc::error_of_one;
 use service_kit::problem::Problem;
-use tonic::Status;
+use tonic::{Code, Status};
 use vocabulary::{PaymentId, ReservationId};
 
 use super::convert;
@@ -13,6 +13,7 @@ use crate::domain::Reservation;
 
 /// Has what can be read carried out together; the outcomes stand where the requests stood.
 pub(super) async fn of_each<W, T, F>(
+    call: &'static str,
     wire: Vec<W>,
     read: impl Fn(W) -> Result<T, Problem>,
     carry_out: impl FnOnce(Vec<T>) -> F,
@@ -26,16 +27,20 @@ where
         .map(|wire| read(wire).map(|read| readable.push(read)).err())
         .collect();
     let mut carried_out = carry_out(readable).await.into_iter();
-    unreadable
-        .into_iter()
-        .map(|problem| match problem {
-            Some(problem) => Err(problem.into()),
-            None => match carried_out.next() {
-                Some(outcome) => outcome.map_err(Status::from),
-                None => Err(Status::internal("there is no outcome")),
-            },
-        })
-        .collect()
+    let outcomes = unreadable.into_iter().map(|problem| match problem {
+        Some(problem) => Err(problem.into()),
+        None => match carried_out.next() {
+            Some(outcome) => outcome.map_err(Status::from),
+            None => Err(Status::internal("there is no outcome")),
+        },
+    });
+    outcomes.inspect(|outcome| count(call, outcome)).collect()
+}
+
+/// The call itself succeeds whatever came of its payments.
+fn count(call: &'static str, outcome: &Result<Reservation, Status>) {
+    let code = outcome.as_ref().err().map_or(Code::Ok, Status::code);
+    metrics::counter!("booking_outcomes_total", "method" => call, "code" => format!("{code:?}")).increment(1);
 }
 
 pub(super) fn payable_to_get(wire: proto::PayableToGet) -> Result<(ReservationId, Credential), Problem> {

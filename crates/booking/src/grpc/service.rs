@@ -148,7 +148,7 @@ impl BookingService for BookingGrpc {
         request: Request<proto::GetPayablesRequest>,
     ) -> Result<Response<proto::GetPayablesResponse>, Status> {
         let wanted = several("payables", request.into_inner().payables)?;
-        let payables = outcomes::of_each(wanted, outcomes::payable_to_get, async |wanted| {
+        let payables = outcomes::of_each("GetPayables", wanted, outcomes::payable_to_get, async |wanted| {
             self.booking.payables(&wanted).await
         });
         Ok(Response::new(proto::GetPayablesResponse {
@@ -161,9 +161,12 @@ impl BookingService for BookingGrpc {
         request: Request<proto::BeginPaymentsRequest>,
     ) -> Result<Response<proto::BeginPaymentsResponse>, Status> {
         let beginning = several("payments", request.into_inner().payments)?;
-        let begun = outcomes::of_each(beginning, outcomes::payment_to_begin, async |beginning| {
-            self.booking.begin_payments(&beginning).await
-        });
+        let begun = outcomes::of_each(
+            "BeginPayments",
+            beginning,
+            outcomes::payment_to_begin,
+            async |beginning| self.booking.begin_payments(&beginning).await,
+        );
         Ok(Response::new(proto::BeginPaymentsResponse {
             outcomes: begun.await.into_iter().map(outcomes::begun).collect(),
         }))
@@ -187,9 +190,12 @@ impl BookingService for BookingGrpc {
         request: Request<proto::ConfirmReservationsRequest>,
     ) -> Result<Response<proto::ConfirmReservationsResponse>, Status> {
         let paid = several("reservations", request.into_inner().reservations)?;
-        let confirmed = outcomes::of_each(paid, outcomes::reservation_to_confirm, async |paid| {
-            self.booking.confirm_reservations(&paid).await
-        });
+        let confirmed = outcomes::of_each(
+            "ConfirmReservations",
+            paid,
+            outcomes::reservation_to_confirm,
+            async |paid| self.booking.confirm_reservations(&paid).await,
+        );
         Ok(Response::new(proto::ConfirmReservationsResponse {
             outcomes: confirmed.await.into_iter().map(outcomes::confirmed).collect(),
         }))

@@ -73,7 +73,7 @@ async fn begin(pool: &PgPool, batch: &[Beginning]) -> Result<Vec<Option<Begun>>,
     let payments: Vec<_> = batch.iter().map(|one| one.payment.as_uuid()).collect();
     let graces: Vec<_> = batch.iter().map(|one| one.grace.as_secs_f64()).collect();
     let dates: Vec<_> = batch.iter().map(|one| one.schedule_id.as_uuid()).collect();
-    // The sale of each date is locked once, before any row. The state comes with the batch, so that no plan looks for all that are in it.
+    // The sale of each date is locked once, before any row: they are counted first. The state comes with the batch, so that no plan looks for all that are in it.
     let rows = sqlx::query!(
         r#"WITH wanted AS MATERIALIZED (
                SELECT *, 'PENDING' AS from_state
@@ -90,7 +90,7 @@ async fn begin(pool: &PgPool, batch: &[Beginning]) -> Result<Vec<Option<Begun>>,
            FROM wanted JOIN dates USING (schedule_id)
            WHERE r.reservation_id = wanted.reservation_id AND r.state = wanted.from_state AND r.version = wanted.version
                  AND expires_at > (SELECT frontrow_now()) AND released_payment_id IS DISTINCT FROM wanted.payment_id
-                 AND NOT dates.canceled
+                 AND NOT dates.canceled AND (SELECT count(*) FROM dates) > 0
            RETURNING item AS "item!", r.version, lapses_at"#,
         &ids,
         &versions,

@@ -76,7 +76,7 @@ async fn confirm(pool: &PgPool, batch: &[Confirmation]) -> Result<Vec<Option<Con
     let versions: Vec<_> = batch.iter().map(|one| one.version).collect();
     let payments: Vec<_> = batch.iter().map(|one| one.payment.as_uuid()).collect();
     let dates: Vec<_> = batch.iter().map(|one| one.schedule_id.as_uuid()).collect();
-    // The sale of each date is locked once, before any row. The state comes with the batch, so that no plan looks for all that are in it.
+    // The sale of each date is locked once, before any row: they are counted first. The state comes with the batch, so that no plan looks for all that are in it.
     let rows = sqlx::query!(
         r#"WITH wanted AS MATERIALIZED (
                SELECT *, 'PAYING' AS from_state
@@ -91,7 +91,7 @@ async fn confirm(pool: &PgPool, batch: &[Confirmation]) -> Result<Vec<Option<Con
                    payment_unknown = false
                FROM wanted JOIN dates USING (schedule_id)
                WHERE r.reservation_id = wanted.reservation_id AND r.state = wanted.from_state AND r.version = wanted.version
-                     AND r.payment_id = wanted.payment_id AND NOT dates.canceled
+                     AND r.payment_id = wanted.payment_id AND NOT dates.canceled AND (SELECT count(*) FROM dates) > 0
                RETURNING item, r.reservation_id, visit_id, r.version
            ), sold AS (
                UPDATE reservation_seats AS s SET state = 'OCCUPIED', version = s.version + 1

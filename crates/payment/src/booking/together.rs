@@ -2,13 +2,18 @@
 //! the next one, and each gets its own answer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use contracts::BookingClient;
 use contracts::booking as proto;
+use service_kit::grpc::client::DEFAULT_DEADLINE;
 use service_kit::grpc::{Batcher, status_of_one};
 use tonic::Status;
 
 use super::{BookingError, Result};
+
+/// How long a payment waits for its turn to be asked for and for the answer: for the call before its own, and for that.
+pub(crate) const PATIENCE: Duration = DEFAULT_DEADLINE.saturating_mul(2);
 
 /// What came of one request of a call.
 type Outcome<A> = std::result::Result<A, Status>;
@@ -31,15 +36,15 @@ impl Together {
     }
 
     pub(super) async fn payable(&self, wanted: proto::PayableToGet) -> Result<proto::Payable> {
-        answer(self.payables.call(wanted).await)
+        answer(self.payables.call(wanted)).await
     }
 
     pub(super) async fn begin(&self, beginning: proto::PaymentToBegin) -> Result<proto::BegunPayment> {
-        answer(self.beginnings.call(beginning).await)
+        answer(self.beginnings.call(beginning)).await
     }
 
     pub(super) async fn confirm(&self, paid: proto::ReservationToConfirm) -> Result<proto::Reservation> {
-        answer(self.confirmations.call(paid).await)
+        answer(self.confirmations.call(paid)).await
     }
 }
 
@@ -137,8 +142,10 @@ where
     })
 }
 
-fn answer<A>(answered: std::result::Result<Outcome<A>, Status>) -> Result<A> {
+async fn answer<A>(call: impl Future<Output = std::result::Result<Outcome<A>, Status>> + Send) -> Result<A> {
+    let answered = tokio::time::timeout(PATIENCE, call).await;
     answered
+        .unwrap_or_else(|_| Err(Status::deadline_exceeded("too many wait to call booking")))
         .and_then(|outcome| outcome)
         .map_err(|status| BookingError::of(&status))
 }

@@ -31,9 +31,12 @@ impl BatchError for Status {
         false
     }
 
-    /// Tonic answers Cancelled where a deadline cut a call short.
+    /// Tonic answers Cancelled where a deadline cut a call short; only our own side of a connection has a source.
     fn is_away(&self) -> bool {
-        matches!(self.code(), Code::DeadlineExceeded | Code::Cancelled)
+        match self.code() {
+            Code::DeadlineExceeded | Code::Cancelled => true,
+            _ => std::error::Error::source(self).is_some(),
+        }
     }
 }
 
