@@ -148,7 +148,9 @@ impl Queue {
                 Ok(Some(self.view_of_visit(&place, number, TokenState::Page)))
             }
             Admission::Refused => {
-                let window_end = place.room.clock + self.options.timings.claim;
+                // Whoever was held up hears of it late: the turn that is kept begins now, not when the place was claimed.
+                let now = self.place_of(claims).await?.room.clock;
+                let window_end = now + self.options.timings.claim;
                 self.line
                     .give_back(concert_id, number, valid_until_ms, window_end)
                     .await?;
