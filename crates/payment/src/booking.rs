@@ -195,12 +195,8 @@ impl Booking {
             reservation_id: reservation_id.to_string(),
         };
         let answer = self.client.clone().get_reservation(request).await;
-        read(
-            answer
-                .map_err(|status| BookingError::of(&status))?
-                .into_inner()
-                .reservation,
-        )
+        let answer = answer.map_err(|status| BookingError::of(&status))?;
+        read(there(answer.into_inner().reservation)?)
     }
 
     /// PENDING -> PAYING for this payment. Again for the same payment: the same.
@@ -243,7 +239,7 @@ impl Booking {
             payment_id: payment.payment_id.to_string(),
             version: fence(payment)?,
         };
-        read(Some(self.together.confirm(paid).await?))
+        read(self.together.confirm(paid).await?)
     }
 
     /// PAYING -> PENDING or EXPIRED.
@@ -257,12 +253,8 @@ impl Booking {
             version: fence(payment)?,
         };
         let answer = self.client.clone().release_payment(request).await;
-        read(
-            answer
-                .map_err(|status| BookingError::of(&status))?
-                .into_inner()
-                .reservation,
-        )
+        let answer = answer.map_err(|status| BookingError::of(&status))?;
+        read(there(answer.into_inner().reservation)?)
     }
 
     /// CONFIRMED -> CANCELED for this refund, whose share is that of the moment when it was asked for. Again for the same
@@ -344,8 +336,12 @@ fn status(wire: i32) -> Result<ReservationStatus> {
         .ok_or_else(|| BookingError::garbled("the reservation has no status"))
 }
 
-fn read(reservation: Option<proto::Reservation>) -> Result<Reservation> {
-    let wire = reservation.ok_or_else(|| BookingError::garbled("the answer has no reservation"))?;
+/// What an answer must have.
+fn there(reservation: Option<proto::Reservation>) -> Result<proto::Reservation> {
+    reservation.ok_or_else(|| BookingError::garbled("the answer has no reservation"))
+}
+
+fn read(wire: proto::Reservation) -> Result<Reservation> {
     Ok(Reservation {
         status: status(wire.status)?,
         order_id: OrderId::new(&wire.order_id).ok(),

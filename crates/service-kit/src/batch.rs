@@ -280,6 +280,7 @@ mod tests {
 
     use futures::future::join_all;
     use tokio::sync::Semaphore;
+    use tokio::task::JoinHandle;
 
     use super::*;
     use crate::database::{BatchError, Batcher, Failure, classify};
@@ -323,6 +324,23 @@ mod tests {
 
         fn sizes(&self) -> Vec<usize> {
             self.batches.lock().unwrap().iter().map(Vec::len).collect()
+        }
+    }
+
+    /// Somebody who calls, and may go away.
+    fn calling(batcher: &Batcher<u32, u32>, number: u32) -> JoinHandle<Result<u32, BatchError>> {
+        let batcher = batcher.clone();
+        tokio::spawn(async move { batcher.call(number).await })
+    }
+
+    /// Until a batch is under way, and so many wait for the next.
+    async fn under_way(batcher: &Batcher<u32, u32>, waiting: usize) {
+        let is_so = || {
+            let lane = batcher.0.lane();
+            lane.under_way && lane.waiting.len() == waiting
+        };
+        while !is_so() {
+            tokio::task::yield_now().await;
         }
     }
 
@@ -403,18 +421,11 @@ mod tests {
     #[tokio::test]
     async fn who_came_while_others_waited_in_vain_is_tried() {
         let (house, batcher) = House::new(0, true);
-        let call = |number| {
-            let batcher = batcher.clone();
-            tokio::spawn(async move { batcher.call(number).await })
-        };
+        let call = |number| calling(&batcher, number);
         let begun = call(1);
-        while !batcher.0.lane().under_way || !batcher.0.lane().waiting.is_empty() {
-            tokio::task::yield_now().await;
-        }
+        under_way(&batcher, 0).await;
         let later = call(2);
-        while batcher.0.lane().waiting.is_empty() {
-            tokio::task::yield_now().await;
-        }
+        under_way(&batcher, 1).await;
         house.gate.add_permits(2);
         assert!(begun.await.unwrap().is_err() && later.await.unwrap().is_err());
         assert_eq!(*house.batches.lock().unwrap(), [[1], [2]]);
@@ -423,18 +434,11 @@ mod tests {
     #[tokio::test]
     async fn who_went_away_before_is_not_carried_out_and_who_goes_later_takes_nobody_along() {
         let (house, batcher) = House::new(0, false);
-        let call = |number| {
-            let batcher = batcher.clone();
-            tokio::spawn(async move { batcher.call(number).await })
-        };
+        let call = |number| calling(&batcher, number);
         let begun = call(0);
-        while !batcher.0.lane().under_way || !batcher.0.lane().waiting.is_empty() {
-            tokio::task::yield_now().await;
-        }
+        under_way(&batcher, 0).await;
         let (gone, stays) = (call(7), call(8));
-        while batcher.0.lane().waiting.len() < 2 {
-            tokio::task::yield_now().await;
-        }
+        under_way(&batcher, 2).await;
         gone.abort();
         assert!(gone.await.unwrap_err().is_cancelled());
         begun.abort();
@@ -465,18 +469,11 @@ mod tests {
     #[tokio::test]
     async fn a_panic_is_its_batchs_alone() {
         let (house, batcher) = House::new(0, false);
-        let call = |number| {
-            let batcher = batcher.clone();
-            tokio::spawn(async move { batcher.call(number).await })
-        };
+        let call = |number| calling(&batcher, number);
         let panics = call(99);
-        while !batcher.0.lane().under_way || !batcher.0.lane().waiting.is_empty() {
-            tokio::task::yield_now().await;
-        }
+        under_way(&batcher, 0).await;
         let waits = call(1);
-        while batcher.0.lane().waiting.is_empty() {
-            tokio::task::yield_now().await;
-        }
+        under_way(&batcher, 1).await;
         house.gate.add_permits(10);
         let crashed = panics.await.unwrap().unwrap_err();
         assert!(matches!(*crashed, sqlx::Error::WorkerCrashed));

@@ -50,94 +50,76 @@ impl Together {
 
 fn payables(client: BookingClient) -> Batcher<proto::PayableToGet, Outcome<proto::Payable>> {
     use proto::payable_outcome::Outcome as Wire;
-    gathered("payment_payables", move |wanted: Arc<[proto::PayableToGet]>| {
+    let call = move |payables| {
         let mut client = client.clone();
         async move {
-            let payables = wanted.to_vec();
-            let answer = client
-                .get_payables(proto::GetPayablesRequest { payables })
-                .await?;
-            let outcomes = answer.into_inner().outcomes.into_iter();
-            Ok(outcomes
-                .map(|outcome| match outcome.outcome {
-                    Some(Wire::Payable(payable)) => Ok(payable),
-                    Some(Wire::Error(error)) => Err(status_of_one(&error)),
-                    None => Err(no_outcome()),
-                })
-                .collect())
+            let request = proto::GetPayablesRequest { payables };
+            let outcomes = client.get_payables(request).await?.into_inner().outcomes;
+            Ok(outcomes.into_iter().map(|outcome| outcome.outcome).collect())
         }
+    };
+    gathered("payment_payables", call, |outcome| match outcome {
+        Wire::Payable(payable) => Ok(payable),
+        Wire::Error(error) => Err(status_of_one(&error)),
     })
 }
 
 fn beginnings(client: BookingClient) -> Batcher<proto::PaymentToBegin, Outcome<proto::BegunPayment>> {
     use proto::begin_payment_outcome::Outcome as Wire;
-    gathered(
-        "payment_begins",
-        move |beginning: Arc<[proto::PaymentToBegin]>| {
-            let mut client = client.clone();
-            async move {
-                let payments = beginning.to_vec();
-                let answer = client
-                    .begin_payments(proto::BeginPaymentsRequest { payments })
-                    .await?;
-                let outcomes = answer.into_inner().outcomes.into_iter();
-                Ok(outcomes
-                    .map(|outcome| match outcome.outcome {
-                        Some(Wire::Begun(begun)) => Ok(begun),
-                        Some(Wire::Error(error)) => Err(status_of_one(&error)),
-                        None => Err(no_outcome()),
-                    })
-                    .collect())
-            }
-        },
-    )
+    let call = move |payments| {
+        let mut client = client.clone();
+        async move {
+            let request = proto::BeginPaymentsRequest { payments };
+            let outcomes = client.begin_payments(request).await?.into_inner().outcomes;
+            Ok(outcomes.into_iter().map(|outcome| outcome.outcome).collect())
+        }
+    };
+    gathered("payment_begins", call, |outcome| match outcome {
+        Wire::Begun(begun) => Ok(begun),
+        Wire::Error(error) => Err(status_of_one(&error)),
+    })
 }
 
 fn confirmations(client: BookingClient) -> Batcher<proto::ReservationToConfirm, Outcome<proto::Reservation>> {
     use proto::confirmation_outcome::Outcome as Wire;
-    gathered(
-        "payment_confirms",
-        move |paid: Arc<[proto::ReservationToConfirm]>| {
-            let mut client = client.clone();
-            async move {
-                let reservations = paid.to_vec();
-                let answer = client
-                    .confirm_reservations(proto::ConfirmReservationsRequest { reservations })
-                    .await?;
-                let outcomes = answer.into_inner().outcomes.into_iter();
-                Ok(outcomes
-                    .map(|outcome| match outcome.outcome {
-                        Some(Wire::Reservation(reservation)) => Ok(reservation),
-                        Some(Wire::Error(error)) => Err(status_of_one(&error)),
-                        None => Err(no_outcome()),
-                    })
-                    .collect())
-            }
-        },
-    )
+    let call = move |reservations| {
+        let mut client = client.clone();
+        async move {
+            let request = proto::ConfirmReservationsRequest { reservations };
+            let outcomes = client.confirm_reservations(request).await?.into_inner().outcomes;
+            Ok(outcomes.into_iter().map(|outcome| outcome.outcome).collect())
+        }
+    };
+    gathered("payment_confirms", call, |outcome| match outcome {
+        Wire::Reservation(reservation) => Ok(reservation),
+        Wire::Error(error) => Err(status_of_one(&error)),
+    })
 }
 
-/// Calls that answer for as many as they were asked for.
-fn gathered<T, A, F>(
+/// Calls that answer for as many as they were asked for, each outcome as `read` has it.
+fn gathered<T, W, A, F>(
     name: &'static str,
-    call: impl Fn(Arc<[T]>) -> F + Send + Sync + 'static,
+    call: impl Fn(Vec<T>) -> F + Send + Sync + 'static,
+    read: fn(W) -> Outcome<A>,
 ) -> Batcher<T, Outcome<A>>
 where
     T: Clone + Send + Sync + 'static,
+    W: 'static,
     A: Send + 'static,
-    F: Future<Output = std::result::Result<Vec<Outcome<A>>, Status>> + Send + 'static,
+    F: Future<Output = std::result::Result<Vec<Option<W>>, Status>> + Send + 'static,
 {
     let in_order_of_coming = |_: &T| ();
     Batcher::new(name, in_order_of_coming, move |requests: Arc<[T]>| {
-        let count = requests.len();
-        let called = call(requests);
+        let called = call(requests.to_vec());
         async move {
             let outcomes = called.await?;
-            if outcomes.len() == count {
-                Ok(outcomes)
-            } else {
-                Err(no_outcome())
+            if outcomes.len() != requests.len() {
+                return Err(no_outcome());
             }
+            let outcomes = outcomes.into_iter();
+            Ok(outcomes
+                .map(|outcome| outcome.map_or_else(|| Err(no_outcome()), read))
+                .collect())
         }
     })
 }

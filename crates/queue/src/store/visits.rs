@@ -94,6 +94,22 @@ struct VisitRow {
     hold_lease_until: Option<OffsetDateTime>,
 }
 
+struct EndedRow {
+    concert_id: uuid::Uuid,
+    user_id: uuid::Uuid,
+    number: i64,
+}
+
+impl From<EndedRow> for Ended {
+    fn from(row: EndedRow) -> Self {
+        Self {
+            concert_id: ConcertId::from_uuid(row.concert_id),
+            user_id: UserId::from_uuid(row.user_id),
+            number: number(row.number),
+        }
+    }
+}
+
 impl TryFrom<VisitRow> for Visit {
     type Error = StoreError;
 
@@ -302,7 +318,8 @@ impl VisitStore {
     /// # Errors
     /// The database is away.
     pub async fn end_page(&self, visit: VisitId) -> Result<Transition, StoreError> {
-        let moved = sqlx::query!(
+        let moved = sqlx::query_as!(
+            EndedRow,
             "UPDATE visits SET state = 'PAYMENT', hold_lease_until = NULL, version = version + 1
             WHERE visit_id = $1 AND state = ANY($2) AND greatest(page_ends_at, hold_lease_until) > frontrow_now()
             RETURNING concert_id, user_id, number",
@@ -312,7 +329,7 @@ impl VisitStore {
         .fetch_optional(&self.pool)
         .await?;
         match moved {
-            Some(row) => Ok(Transition::Moved(ended(row.concert_id, row.user_id, row.number))),
+            Some(row) => Ok(Transition::Moved(row.into())),
             None => self.too_late_or_unknown(visit).await,
         }
     }
@@ -327,7 +344,8 @@ impl VisitStore {
         let ids: Vec<_> = visits.iter().map(|(visit, _)| visit.as_uuid()).collect();
         let paid: Vec<_> = visits.iter().map(|(_, event)| *event == Event::Paid).collect();
         // Rows are locked in the order of their ids, so that no two calls wait for each other.
-        let rows = sqlx::query!(
+        let rows = sqlx::query_as!(
+            EndedRow,
             r#"WITH wanted AS MATERIALIZED (
                    SELECT * FROM unnest($1::uuid[], $2::boolean[]) AS wanted (visit_id, paid)
                )
@@ -346,10 +364,7 @@ impl VisitStore {
         )
         .fetch_all(&self.pool)
         .await?;
-        Ok(rows
-            .into_iter()
-            .map(|row| ended(row.concert_id, row.user_id, row.number))
-            .collect())
+        Ok(rows.into_iter().map(Ended::from).collect())
     }
 
     async fn too_late_or_unknown(&self, visit: VisitId) -> Result<Transition, StoreError> {
@@ -400,7 +415,8 @@ impl VisitStore {
     /// # Errors
     /// The database is away.
     pub async fn expire_pages(&self) -> Result<Vec<Ended>, StoreError> {
-        let rows = sqlx::query!(
+        let rows = sqlx::query_as!(
+            EndedRow,
             "UPDATE visits SET state = 'EXPIRED', hold_lease_until = NULL, ended_at = frontrow_now(),
                 version = version + 1
             WHERE state = ANY($1) AND visit_id IN (
@@ -415,10 +431,7 @@ impl VisitStore {
         )
         .fetch_all(&self.pool)
         .await?;
-        Ok(rows
-            .into_iter()
-            .map(|row| ended(row.concert_id, row.user_id, row.number))
-            .collect())
+        Ok(rows.into_iter().map(Ended::from).collect())
     }
 
     /// Of these numbers, those whose visit is on no page.
@@ -457,14 +470,6 @@ pub(super) async fn stop_admissions(
     .execute(&mut **tx)
     .await?;
     Ok(())
-}
-
-fn ended(concert_id: uuid::Uuid, user_id: uuid::Uuid, value: i64) -> Ended {
-    Ended {
-        concert_id: ConcertId::from_uuid(concert_id),
-        user_id: UserId::from_uuid(user_id),
-        number: number(value),
-    }
 }
 
 pub(super) const fn number(value: i64) -> QueueNumber {
